@@ -1,0 +1,36 @@
+# Switches and compiler settings of the whole tree.
+option(FT_CUDA "build the CUDA backend (plugin libft_cuda.so; needs CUDA 12.8 or newer and cuDNN 9)" OFF)
+option(FT_TESTS "build the tests" ON)
+option(FT_BENCH "build the benchmarks" ON)
+option(FT_WERROR "treat warnings as errors" OFF)
+set(FT_SANITIZE "" CACHE STRING "sanitizers for host code, for example address,undefined or thread")
+set(FT_CUDA_ARCHS "90" CACHE STRING "GPU architectures of the CUDA backend")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")  # plugins are searched beside the program
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+
+find_program(FT_CCACHE ccache)
+if(FT_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${FT_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${FT_CCACHE})
+endif()
+
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>)
+if(FT_WERROR)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+endif()
+# Results must not depend on whether the compiler fuses a multiply with an add.
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+if(FT_SANITIZE)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${FT_SANITIZE}> $<$<COMPILE_LANGUAGE:CXX>:-O1>
+                      $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>)
+  if(FT_SANITIZE MATCHES "undefined")
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=undefined>)
+  endif()
+  add_link_options(-fsanitize=${FT_SANITIZE})
+endif()
