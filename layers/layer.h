@@ -1,0 +1,98 @@
+// Layer: one differentiable function with parameters and no activations. Its .cpp holds shape rule,
+// forward and backward, and knows no backend, no dtype and no stream of its own.
+//
+// A layer in a Graph is a description. compile() clones it and calls setup() on the clone, which makes the
+// op plans for one batch size and one set of passes; forward() and backward() then only run plans.
+//
+// Gradient convention (the one place where it is stated): backward receives dy, overwrites every dx it is
+// given, and overwrites the gradient of every trainable parameter. An empty dx means that nobody needs it.
+// Autograd alone adds gradients where a value has several users; accumulation over micro-batches is asked
+// for explicitly. A layer states in setup() which forward tensors its backward reads; nothing else survives.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layers/parameter.h"
+#include "tensor/backend.h"
+
+namespace ft {
+
+// What compile() tells a layer about its place in one compilation.
+struct LayerSetup {
+  Backend& backend;
+  std::string node;                 // for messages
+  uint32_t node_index;              // for dropout's random numbers
+  std::span<const TensorSpec> x;    // specs of the inputs, layouts as their producers chose them
+  bool active;                      // it, or anything before it, trains: false means evaluation mode
+  BnMode bn;                        // for batch-norms
+  std::vector<bool> wants_dx;       // one per input
+  bool wants_dw;                    // some parameter of this node trains
+  NumericsPolicy numerics;
+};
+
+// What a layer answers: what compile() needs for memory and lifetimes.
+struct LayerPlan {
+  TensorSpec y;
+  size_t workspace_bytes = 0;     // scratch of any pass
+  size_t aux_bytes = 0;           // written by forward, read by backward, kept in between
+  bool backward_reads_x = false;  // all inputs are kept for backward
+  bool backward_reads_y = false;
+  bool alias = false;             // y is x seen through another shape: no memory, nothing runs
+  bool may_overwrite_x = false;   // y may take the memory of input 0, and dx of input 0 that of dy
+};
+
+// One parameter as a layer sees it while running.
+struct ParamView {
+  Tensor value;
+  Tensor grad;  // empty: frozen
+  uint64_t version = 0;
+};
+
+// Everything a layer may touch while running; made by the executor.
+struct Pass {
+  Backend& backend;
+  StreamRef stream;
+  std::span<const Tensor> x;          // inputs; in backward only where backward_reads_x
+  Tensor y;                           // output; in backward only where backward_reads_y
+  Tensor dy;                          // backward only
+  std::span<const Tensor> dx;         // backward only, one per input, empty where not wanted
+  std::span<const ParamView> params;  // in the order of Layer::parameters()
+  Tensor aux;
+  Tensor workspace;
+  Tensor state;                       // the step state, see tensor/ops/pointwise.h
+};
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual std::string_view kind() const = 0;  // "conv2d"
+  // Settings in one line for summaries: "64 of 3x3, stride 2, pad 1".
+  virtual std::string settings() const { return {}; }
+  virtual std::unique_ptr<Layer> clone() const = 0;
+
+  // Parameters with names relative to the node ("weight"), for inputs of these shapes.
+  virtual std::vector<Parameter> parameters(std::span<const Shape> x) const {
+    (void)x;
+    return {};
+  }
+  // Shape of the output. Throws Error 24xx naming `node` if the inputs do not fit.
+  virtual Shape infer(const std::string& node, std::span<const Shape> x) const = 0;
+  // 2 * multiply-adds of one forward pass.
+  virtual double flops(std::span<const Shape> x) const {
+    (void)x;
+    return 0;
+  }
+
+  // Makes the plans. Called once, on a clone, before any pass.
+  virtual LayerPlan setup(const LayerSetup& setup) = 0;
+  virtual void forward(const Pass& pass) = 0;
+  virtual void backward(const Pass& pass) = 0;
+  // Which algorithm a pass runs: "jit:avx512_core"; empty for plain ops.
+  virtual std::string describe(PassKind) const { return {}; }
+};
+
+}  // namespace ft
