@@ -38,8 +38,10 @@ function(ft_core_library)
 endfunction()
 
 # A test program tests/<folder>_tests from all *_test.cpp of a folder; every test case becomes a ctest entry.
+# The name of its suite decides when a case runs: `Slow...` (label slow) only where asked for, in CI's last stage;
+# `Long...` (label long) in ./check; every other (label quick) also in ./check --quick and under the sanitizers.
 function(ft_tests name)
-  cmake_parse_arguments(arg "" "" "LIBS;LABELS;SOURCES" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LIBS;SOURCES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "*_test.cpp")
   list(APPEND sources ${arg_SOURCES})
   if(NOT sources)
@@ -47,10 +49,38 @@ function(ft_tests name)
   endif()
   add_executable(${name}_tests ${sources})
   target_link_libraries(${name}_tests PRIVATE ft::ft ft_test_support GTest::gtest_main ${arg_LIBS})
-  set(labels "")
-  if(arg_LABELS)
-    set(labels LABELS "${arg_LABELS}")
+  ft_discover(${name}_tests quick "-Long*:*/Long*:Slow*:*/Slow*" 300)
+  ft_discover(${name}_tests long "Long*:*/Long*" 600)
+  ft_discover(${name}_tests slow "Slow*:*/Slow*" 1800)
+endfunction()
+
+function(ft_discover target label filter timeout)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 TEST_FILTER "${filter}"
+                       TEST_LIST ${target}_${label} PROPERTIES TIMEOUT ${timeout} LABELS ${label})
+endfunction()
+
+# Target header_check: every header of the tree compiles alone (one generated unit a header). Not part of `all`;
+# ./check builds it.
+function(ft_header_check)
+  set(units "")
+  foreach(folder tensor layers optim models io apps tests)
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/${folder}/*.h")
+    foreach(header IN LISTS headers)
+      if(header MATCHES "^tensor/cuda/|^tests/(sim|tensor/cuda)/" AND NOT FT_CUDA)
+        continue()  # needs the CUDA headers
+      endif()
+      set(unit "${PROJECT_BINARY_DIR}/header_check/${header}.cpp")
+      file(CONFIGURE OUTPUT "${unit}" CONTENT "#include \"${header}\"\n")
+      list(APPEND units "${unit}")
+    endforeach()
+  endforeach()
+  add_library(header_check OBJECT EXCLUDE_FROM_ALL ${units})
+  target_compile_options(header_check PRIVATE -O0 -g0)
+  target_include_directories(header_check PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_include_directories(header_check SYSTEM PRIVATE ${HDF5_INCLUDE_DIRS})
+  target_link_libraries(header_check PRIVATE ft::ft fmt::fmt CLI11::CLI11 nlohmann_json::nlohmann_json
+                        tomlplusplus::tomlplusplus OneDNN::dnnl Stb::headers OpenSSL::Crypto GTest::gtest)
+  if(FT_CUDA AND TARGET CUDA::toolkit)
+    target_link_libraries(header_check PRIVATE CUDA::toolkit)
   endif()
-  gtest_discover_tests(${name}_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-                       PROPERTIES TIMEOUT 300 ${labels})
 endfunction()
