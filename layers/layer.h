@@ -27,8 +27,9 @@ struct LayerSetup {
   std::string node;                 // for messages
   uint32_t node_index;              // for dropout's random numbers
   std::span<const TensorSpec> x;    // specs of the inputs, layouts as their producers chose them
-  bool active;                      // it, or anything before it, trains: false means evaluation mode
+  bool training;                    // false: evaluation mode (frozen prefix, inference, Grad-CAM)
   BnMode bn;                        // for batch-norms
+  DType y_dtype;                    // element type that the output has to have
   std::vector<bool> wants_dx;       // one per input
   bool wants_dw;                    // some parameter of this node trains
   NumericsPolicy numerics;

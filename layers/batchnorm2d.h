@@ -1,0 +1,31 @@
+// Batch-norm layer: parameters "weight" (gamma), "bias" (beta), and the statistics "running_mean" and
+// "running_var", all {C}, named as torchvision names them.
+#pragma once
+
+#include "layers/layer.h"
+
+namespace ft {
+
+class BatchNorm2d : public Layer {
+ public:
+  // momentum: share of the batch in a new running statistic.
+  explicit BatchNorm2d(double epsilon = 1e-5, double momentum = 0.1)
+      : epsilon_(epsilon), momentum_(momentum) {}
+  std::string_view kind() const override { return "batchnorm2d"; }
+  std::string settings() const override;
+  std::unique_ptr<Layer> clone() const override {
+    return std::make_unique<BatchNorm2d>(epsilon_, momentum_);
+  }
+  std::vector<Parameter> parameters(std::span<const Shape> x) const override;
+  Shape infer(const std::string& node, std::span<const Shape> x) const override;
+  LayerPlan setup(const LayerSetup& setup) override;
+  void forward(const Pass& pass) override;
+  void backward(const Pass& pass) override;
+  std::string describe(PassKind pass) const override;
+
+ private:
+  double epsilon_, momentum_;
+  std::unique_ptr<BatchNorm2dPlan> plan_;
+};
+
+}  // namespace ft
