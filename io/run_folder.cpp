@@ -1,0 +1,96 @@
+// Making and locking the output folder of a run.
+#include "io/run_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "io/atomic_file.h"
+#include "tensor/error.h"
+
+namespace ft {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kLockName = ".ftrun.lock";
+constexpr const char* kRunFiles[] = {"run.toml", "last.h5"};
+
+bool lies_in(const fs::path& inner, const fs::path& outer) {
+  const auto [end, rest] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  return end == outer.end() || (end->empty() && std::next(end) == outer.end());
+}
+
+void check_inputs(const fs::path& path, std::span<const fs::path> inputs) {
+  std::error_code ignored;
+  const fs::path real = fs::weakly_canonical(path, ignored);
+  for (const fs::path& input : inputs)
+    if (lies_in(real, fs::weakly_canonical(input, ignored)))
+      throw Error(2071, path.string(),
+                  fmt::format("the output folder lies in the dataset {}", input.string()),
+                  "choose an --out outside of the dataset");
+}
+
+void make_folders(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (fs::is_directory(path)) return;
+  if (fs::exists(path))
+    throw Error(2070, path.string(), "is a file, the output must be a folder",
+                "choose another --out");
+  throw_output_error(path, "mkdir", error ? error.value() : ENOTDIR);
+}
+
+// The process that holds the lock, as it wrote itself into the lock file; empty if unknown.
+std::string owner_of(int fd) {
+  char text[32];
+  const ssize_t n = ::pread(fd, text, sizeof text, 0);
+  const std::string digits(text, n > 0 ? static_cast<size_t>(n) : 0);
+  return digits.substr(0, digits.find_first_not_of("0123456789"));
+}
+
+UniqueFd lock_folder(const fs::path& path) {
+  const fs::path file = path / kLockName;
+  UniqueFd fd(retry_interrupted([&] {
+    return ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  }));
+  if (!fd) throw_output_error(path, "open", errno);
+  const int result = retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); });
+  if (result != 0 && errno == EWOULDBLOCK) {
+    const std::string owner = owner_of(fd.get());
+    throw Error(2073, path.string(),
+                fmt::format("another run{} writes to this folder",
+                            owner.empty() ? "" : " (process " + owner + ")"),
+                "wait until it has ended, or choose another --out");
+  }
+  if (result != 0) return {};  // a file system without locks
+  // For the message above only, so a full disk is no reason to stop here.
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0) errno = 0;
+  return fd;
+}
+
+void check_no_run(const fs::path& path) {
+  for (const char* name : kRunFiles)
+    if (fs::exists(fs::symlink_status(path / name)))
+      throw Error(2072, path.string(), fmt::format("the folder holds another run ({})", name),
+                  "choose another --out, or give --force to write over it");
+}
+
+}  // namespace
+
+RunFolder make_run_folder(const fs::path& path, bool force, std::span<const fs::path> inputs) {
+  check_inputs(path, inputs);
+  make_folders(path);
+  RunFolder folder;
+  folder.path_ = path;
+  folder.lock_ = lock_folder(path);
+  if (!force) check_no_run(path);
+  remove_stale_temps(path);
+  return folder;
+}
+
+}  // namespace ft

@@ -1,0 +1,121 @@
+// The output folder: made, locked, and kept from other runs.
+#include "io/run_folder.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "tensor/error.h"
+#include "tests/io/file_faults.h"
+#include "tests/support/support.h"
+
+namespace ft {
+namespace {
+
+namespace fs = std::filesystem;
+
+int number_of(const fs::path& path, bool force = false, std::vector<fs::path> inputs = {}) {
+  try {
+    make_run_folder(path, force, inputs);
+  } catch (const Error& e) {
+    return e.number();
+  }
+  return 0;
+}
+
+TEST(RunFolder, is_made_with_its_parents) {
+  test::TempDir dir;
+  const RunFolder folder = make_run_folder(dir / "runs/today/a", false);
+  EXPECT_TRUE(fs::is_directory(dir / "runs/today/a"));
+  EXPECT_TRUE(folder.locked());
+  EXPECT_EQ(folder / "run.toml", dir / "runs/today/a/run.toml");
+}
+
+TEST(RunFolder, another_run_is_refused_unless_forced_and_nothing_is_deleted) {
+  test::TempDir dir;
+  for (const std::string name : {"run.toml", "last.h5"}) {
+    test::write_file(dir / name / name, "kept");
+    EXPECT_EQ(number_of(dir / name), 2072);
+    EXPECT_EQ(number_of(dir / name, true), 0);
+    EXPECT_EQ(test::read_file(dir / name / name), "kept");
+  }
+  test::write_file(dir / "other/notes.txt", "x");
+  EXPECT_EQ(number_of(dir / "other"), 0);
+}
+
+TEST(RunFolder, file_in_the_way_and_dataset_are_refused) {
+  test::TempDir dir;
+  test::write_file(dir / "file", "x");
+  fs::create_directories(dir / "data/train");
+  fs::create_directory_symlink(dir / "data", dir / "alias");
+  EXPECT_EQ(number_of(dir / "file"), 2070);
+  EXPECT_EQ(number_of(dir / "file/run"), 5016);
+  const std::vector<fs::path> data = {dir / "data"};
+  EXPECT_EQ(number_of(dir / "data", false, data), 2071);
+  EXPECT_EQ(number_of(dir / "data/train/../out", false, data), 2071);
+  EXPECT_EQ(number_of(dir / "alias/out", false, data), 2071);
+  EXPECT_EQ(number_of(dir / "data/x", false, {dir.path() / "data/"}), 2071);
+  EXPECT_EQ(number_of(dir / "data2", false, data), 0);
+  EXPECT_FALSE(fs::exists(dir / "data/out"));
+}
+
+TEST(RunFolder, second_run_is_refused_while_the_first_lives_even_with_force) {
+  test::TempDir dir;
+  {
+    const RunFolder first = make_run_folder(dir / "a", false);
+    try {
+      make_run_folder(dir / "a", true);
+      FAIL();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.number(), 2073);
+      EXPECT_NE(e.line().find(std::to_string(::getpid())), std::string::npos) << e.line();
+    }
+  }
+  EXPECT_EQ(number_of(dir / "a"), 0);
+}
+
+TEST(RunFolder, lock_dies_with_its_owner) {
+  test::TempDir dir;
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const RunFolder folder = make_run_folder(dir / "a", false);
+    if (::write(ready[1], "x", 1) == 1) ::pause();
+    ::_exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(number_of(dir / "a"), 2073);
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_EQ(number_of(dir / "a"), 0);
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST(RunFolder, debris_of_a_killed_run_is_removed) {
+  test::TempDir dir;
+  test::write_file(dir / "a/.ftrun-5-0000000000000001.tmp", "half a checkpoint");
+  EXPECT_EQ(number_of(dir / "a"), 0);
+  EXPECT_FALSE(fs::exists(dir / "a/.ftrun-5-0000000000000001.tmp"));
+}
+
+TEST(RunFolder, file_system_without_locks_is_accepted_and_says_so) {
+  test::TempDir dir;
+  const test::FileFaults faults({test::FaultPlan::Mode::error_from, 0, ENOLCK, "flock"});
+  EXPECT_FALSE(make_run_folder(dir / "a", false).locked());
+}
+
+TEST(RunFolder, folder_that_cannot_be_written_is_found_at_once) {
+  test::TempDir dir;
+  const test::FileFaults faults({test::FaultPlan::Mode::error_from, 0, EROFS, "open"});
+  EXPECT_EQ(number_of(dir / "a"), 5004);
+}
+
+}  // namespace
+}  // namespace ft
