@@ -32,21 +32,31 @@ class Backend {
 
   // --- memory and order --------------------------------------------------------------------------
   virtual Allocator& allocator() = 0;
+  // Host memory for what upload() reads and download() writes. On CUDA it is page-locked: with any other host
+  // memory those calls wait for the copy.
+  virtual Allocator& host_allocator() { return host_allocator_; }
+  // Device memory that is free now, for the forecast before step 1; 0: this backend sets no limit.
+  virtual size_t free_bytes() { return 0; }
   virtual std::unique_ptr<Stream> make_stream() = 0;
   virtual std::unique_ptr<Event> make_event() = 0;
   virtual void record(StreamRef s, Event& event) = 0;
   virtual void wait(StreamRef s, Event& event) = 0;
   virtual void synchronize(StreamRef s) = 0;
   // Records what fn queues on `s` and returns a function that runs it again: a CUDA graph there, fn itself
-  // elsewhere. fn must not allocate, wait, or touch another stream.
+  // elsewhere. fn must not allocate, wait, or touch another stream. While capturing, plans remake the copies
+  // of weights that train whatever their version says, so that every replay reads what the last one wrote.
   virtual std::function<void()> capture(StreamRef s, std::function<void()> fn) = 0;
   // Plain bytes between host and device; the host side must stay untouched until `s` has run them.
   virtual void upload(StreamRef s, const void* host, const Tensor& dst) = 0;
   virtual void download(StreamRef s, const Tensor& src, void* host) = 0;
 
   // --- layouts -----------------------------------------------------------------------------------
-  // Layout in which this backend wants images for the first node, and its parameters of rank 4.
-  virtual Layout image_layout() const { return Layout::plain; }
+  // Layout in which this backend wants images for the first node, and its parameters of rank 4. CUDA takes
+  // 16-bit images as nchw8c: with three channels that is NHWC padded to eight, which tensor cores need.
+  virtual Layout image_layout(DType compute) const {
+    (void)compute;
+    return Layout::plain;
+  }
   virtual Layout weight_layout() const { return Layout::plain; }
   virtual bool supports(DType compute) const = 0;
 
@@ -84,6 +94,9 @@ class Backend {
   // w, v (velocity) are updated in place from g; flat f32 ranges of equal length (f64 on ref).
   virtual void sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
                           const Tensor& v, const Tensor& w) = 0;
+
+ private:
+  HostAllocator host_allocator_;
 };
 
 struct BackendOptions {

@@ -1,6 +1,7 @@
 // What all op plans share. A plan is one op for fixed specs, made once at setup by a Backend, in graph
 // order, from the layouts of its inputs; it states the spec of its output. Running it builds, looks up
 // and allocates nothing. A plan belongs to one node of one compiled graph and is used by one thread.
+// Every tensor handed to a plan or an op starts at a multiple of 16 bytes, so that vendors may load vectors.
 // Spec and interface of an op stand in tensor/ops, the implementations under the same file name in
 // tensor/ref, tensor/cpu and tensor/cuda.
 #pragma once
@@ -35,6 +36,8 @@ class Plan {
   virtual ~Plan() = default;
   // Scratch memory that each pass may use; the caller's workspace tensor has at least this size.
   virtual size_t workspace_bytes() const { return 0; }
+  // Memory that the plan itself keeps from its making on: packed and 16-bit copies of the weights.
+  virtual size_t kept_bytes() const { return 0; }
   // Which algorithm a pass runs, in the vendor's words: "jit:avx512_core", "ref".
   virtual std::string describe(PassKind) const = 0;
 };
