@@ -38,7 +38,7 @@ class Conv2dPlan : public Plan {
   // Source: Dumoulin & Visin 2016, section 4 (transposed convolution).
   virtual void backward_data(StreamRef s, const Tensor& dy, const Weights& weights,
                              const Tensor& dx, const Tensor& workspace) = 0;
-  // x, dy -> dw {K,C/G,R,S}, db {K} (empty: not wanted); both are overwritten.
+  // x, dy -> dw {K,C/G,R,S}, db {K}; an empty one is not wanted, the others are overwritten.
   virtual void backward_weights(StreamRef s, const Tensor& x, const Tensor& dy, const Tensor& dw,
                                 const Tensor& db, const Tensor& workspace) = 0;
 };

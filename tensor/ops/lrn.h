@@ -9,7 +9,7 @@ namespace ft {
 // Alpha is divided by the window, as Caffe, cuDNN and PyTorch do; the window is cut at the borders.
 struct LrnSpec {
   TensorSpec x;  // {N,C,H,W}
-  int64_t size = 5;
+  int64_t size = 5;  // odd
   double alpha = 1e-4, beta = 0.75, k = 1;
   PassSet passes;
 };

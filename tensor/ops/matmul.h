@@ -32,7 +32,7 @@ class MatmulPlan : public Plan {
   // dy {N,O}, w -> dx {N,I} in the spec of x; overwritten.
   virtual void backward_data(StreamRef s, const Tensor& dy, const Weights& weights,
                              const Tensor& dx, const Tensor& workspace) = 0;
-  // x, dy -> dw {O,I}, db {O} (empty: not wanted); both are overwritten.
+  // x, dy -> dw {O,I}, db {O}; an empty one is not wanted, the others are overwritten.
   virtual void backward_weights(StreamRef s, const Tensor& x, const Tensor& dy, const Tensor& dw,
                                 const Tensor& db, const Tensor& workspace) = 0;
 };
