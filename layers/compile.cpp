@@ -1,0 +1,151 @@
+// Compilation: selecting nodes, deciding what trains, making plans.
+#include "layers/compile.h"
+
+#include <algorithm>
+
+#include "layers/compiler.h"
+
+namespace ft {
+
+CompiledGraph::CompiledGraph(const Graph& graph, Backend& backend, const CompileOptions& options)
+    : graph_(graph), options_(options), values_(graph.values().size()) {
+  FT_CHECK(!graph.nodes().empty() && options.batch >= 1, "nothing to compile");
+  if (options_.to == -1) options_.to = graph.nodes().back().output;
+  Compiler(*this, backend).run();
+  arena_bytes_ = plan_arena(blocks_, options_.reuse_memory);
+}
+
+bool CompiledGraph::has_backward() const {
+  return std::ranges::any_of(nodes_, &CompiledNode::runs_backward);
+}
+
+size_t CompiledGraph::unplanned_bytes() const {
+  std::vector<ArenaBlock> copy = blocks_;
+  return plan_arena(copy, false);
+}
+
+Compiler::Compiler(CompiledGraph& out, Backend& backend)
+    : out_(out), graph_(out.graph_), options_(out.options_), backend_(backend) {
+  const size_t values = graph_.values().size();
+  kept_.assign(values, false);
+  needs_gradient_.assign(values, false);
+  pinned_gradient_.assign(values, false);
+  for (ValueId v : options_.keep) kept_.at(static_cast<size_t>(v)) = true;
+  for (ValueId v : options_.keep_gradients) {
+    kept_.at(static_cast<size_t>(v)) = true;
+    pinned_gradient_.at(static_cast<size_t>(v)) = true;
+  }
+  kept_.at(static_cast<size_t>(options_.to)) = true;
+}
+
+void Compiler::run() {
+  select_nodes();
+  find_active();
+  set_up_layers();
+  place_values();
+  walk_backward();
+}
+
+// All ancestors of `to`, in graph order, stopping at `from`.
+void Compiler::select_nodes() {
+  std::vector<bool> wanted(graph_.values().size(), false);
+  wanted[static_cast<size_t>(options_.to)] = true;
+  for (auto it = graph_.nodes().rbegin(); it != graph_.nodes().rend(); ++it) {
+    if (!wanted[static_cast<size_t>(it->output)] || it->output == options_.from) continue;
+    for (ValueId v : it->inputs) wanted[static_cast<size_t>(v)] = true;
+  }
+  position_.assign(graph_.nodes().size(), -1);
+  for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+    const Node& n = graph_.nodes()[i];
+    if (!wanted[static_cast<size_t>(n.output)] || n.output == options_.from) continue;
+    position_[i] = static_cast<int>(out_.nodes_.size());
+    out_.nodes_.emplace_back().node = static_cast<int>(i);
+  }
+  FT_CHECK(!out_.nodes_.empty(), "no node lies between the two ends of the compilation");
+  for (size_t v = 0; v < wanted.size(); ++v) out_.values_[v].used = wanted[v];
+}
+
+// A value needs a gradient if a parameter before it trains, or if its gradient, or that of a value before
+// it, is kept. A node trains (dropout on, batch statistics) if its output needs one in a training compilation.
+void Compiler::find_active() {
+  const bool training = options_.mode == Mode::training;
+  for (size_t v = 0; v < pinned_gradient_.size(); ++v) needs_gradient_[v] = pinned_gradient_[v];
+  for (CompiledNode& c : out_.nodes_) {
+    const Node& n = node(c);
+    const auto first = graph_.parameters().begin() + n.first_parameter;
+    const bool has_trainable = std::any_of(first, first + n.parameter_count, [](const Parameter& p) {
+      return p.trainable && !p.is_statistic();
+    });
+    const bool input_needs =
+        std::ranges::any_of(n.inputs, [&](ValueId v) { return needs_gradient(v); });
+    c.wants_dw = training && has_trainable;
+    c.runs_backward = c.wants_dw || input_needs;
+    c.training = training && c.runs_backward;
+    c.bn = bn_mode(n, has_trainable);
+    FT_CHECK(!c.wants_dw || c.bn != BnMode::frozen || n.layer->kind() != "batchnorm2d",
+             n.name + ": gamma and beta of a frozen batch-norm must not be trainable");
+    if (c.runs_backward) needs_gradient_[static_cast<size_t>(n.output)] = true;
+  }
+  if (needs_gradient(options_.to)) pinned_gradient_[static_cast<size_t>(options_.to)] = true;
+}
+
+// Without an override: evaluation uses running statistics; in training a batch-norm whose gamma and beta are
+// frozen is frozen as a whole, any other uses the statistics of its batch.
+BnMode Compiler::bn_mode(const Node&, bool trains) const {
+  if (options_.mode == Mode::inference) return BnMode::frozen;
+  if (options_.bn) return *options_.bn;
+  return trains ? BnMode::batch : BnMode::frozen;
+}
+
+// The loss and its logits stay in f32 (f64); everything else has the compute type.
+DType Compiler::output_dtype(const CompiledNode& c) const {
+  const DType compute = options_.numerics.compute;
+  if (compute == DType::f64) return DType::f64;
+  const Value& y = graph_.values()[static_cast<size_t>(node(c).output)];
+  const bool feeds_loss = std::ranges::any_of(y.users, [&](int user) {
+    return graph_.nodes()[static_cast<size_t>(user)].layer->kind() == "softmax_cross_entropy";
+  });
+  return y.users.empty() || feeds_loss ? DType::f32 : compute;
+}
+
+LayerSetup Compiler::layer_setup(const CompiledNode& c, const std::vector<TensorSpec>& x) const {
+  std::vector<bool> wants_dx;
+  for (ValueId v : node(c).inputs) wants_dx.push_back(needs_gradient(v));
+  return {backend_,   node(c).name, static_cast<uint32_t>(c.node), x, c.training,
+          c.bn,       output_dtype(c), wants_dx, c.wants_dw, options_.numerics};
+}
+
+void Compiler::set_up_layers() {
+  for (size_t v = 0; v < out_.values_.size(); ++v) {
+    const Value& description = graph_.values()[v];
+    CompiledValue& compiled = out_.values_[v];
+    if (!compiled.used || description.producer != -1) continue;
+    const bool image = description.dtype != DType::i32;
+    compiled.spec = {description.shape.with_n(options_.batch),
+                     image ? options_.numerics.compute : DType::i32,
+                     image && description.shape.rank() == 4 ? backend_.image_layout() : Layout::plain};
+  }
+  if (options_.from != -1) value(options_.from).spec = options_.from_spec;
+  for (CompiledNode& c : out_.nodes_) {
+    const Node& n = node(c);
+    std::vector<TensorSpec> x;
+    for (ValueId v : n.inputs) x.push_back(value(v).spec);
+    c.layer = n.layer->clone();
+    c.plan = c.layer->setup(layer_setup(c, x));
+    value(n.output).spec = c.plan.y;
+  }
+}
+
+int Compiler::new_block(size_t bytes, int64_t first, int64_t last) {
+  out_.blocks_.push_back({bytes, first, last, 0});
+  members_.emplace_back();
+  return static_cast<int>(out_.blocks_.size()) - 1;
+}
+
+void Compiler::extend(int block, int64_t time) {
+  ArenaBlock& b = out_.blocks_[static_cast<size_t>(block)];
+  b.first = std::min(b.first, time);
+  b.last = std::max(b.last, time);
+}
+
+}  // namespace ft

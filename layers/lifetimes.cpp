@@ -1,0 +1,72 @@
+// Compilation: which memory the values of the forward pass share, and how long each lives.
+#include <algorithm>
+
+#include "layers/compiler.h"
+
+namespace ft {
+
+// A value lives from its producer to its last reader, forward or backward. A view lies in the memory of what
+// it shows; an element-wise node takes over the memory of its input where nobody reads that any more.
+void Compiler::place_values() {
+  for (size_t v = 0; v < out_.values_.size(); ++v) {
+    CompiledValue& compiled = out_.values_[v];
+    const ValueId id = static_cast<ValueId>(v);
+    const int producer = graph_.values()[v].producer;
+    const bool input = producer == -1 || id == options_.from;
+    if (!compiled.used || !input) continue;
+    compiled.block = new_block(compiled.spec.bytes(), 0, 0);
+    members_.back().push_back(id);
+  }
+  for (size_t i = 0; i < out_.nodes_.size(); ++i) {
+    CompiledNode& c = out_.nodes_[i];
+    const ValueId y = node(c).output, x = node(c).inputs[0];
+    if (c.plan.alias || may_overwrite(i)) {
+      value(y).block = value(x).block;
+    } else {
+      value(y).block = new_block(value(y).spec.bytes(), forward_time(i), forward_time(i));
+    }
+    members_[static_cast<size_t>(value(y).block)].push_back(y);
+    extend_reads(i);
+  }
+  for (size_t v = 0; v < out_.values_.size(); ++v)
+    if (out_.values_[v].used && kept(static_cast<ValueId>(v)))
+      extend(out_.values_[v].block, end_time());
+}
+
+bool Compiler::may_overwrite(size_t i) const {
+  const CompiledNode& c = out_.nodes_[i];
+  const ValueId x = node(c).inputs[0];
+  if (!c.plan.may_overwrite_x || value(x).spec != c.plan.y) return false;
+  for (ValueId v : members_[static_cast<size_t>(value(x).block)]) {
+    const Value& description = graph_.values()[static_cast<size_t>(v)];
+    if (kept(v) || description.producer == -1 || v == options_.from) return false;
+    const CompiledNode& producer =
+        out_.nodes_[static_cast<size_t>(position_[static_cast<size_t>(description.producer)])];
+    if (producer.runs_backward && producer.plan.backward_reads_y) return false;
+    for (int user : description.users) {
+      const int at = position_[static_cast<size_t>(user)];
+      if (at == -1) continue;
+      const CompiledNode& reader = out_.nodes_[static_cast<size_t>(at)];
+      if (static_cast<size_t>(at) > i) return false;
+      if (reader.runs_backward && reader.plan.backward_reads_x) return false;
+    }
+  }
+  return true;
+}
+
+// Node i reads its inputs now, and in backward what its layer asked for; its scratch lives for one pass.
+void Compiler::extend_reads(size_t i) {
+  CompiledNode& c = out_.nodes_[i];
+  const int64_t now = forward_time(i), later = backward_time(i);
+  for (ValueId v : node(c).inputs) {
+    extend(value(v).block, now);
+    if (c.runs_backward && c.plan.backward_reads_x) extend(value(v).block, later);
+  }
+  if (c.runs_backward && c.plan.backward_reads_y) extend(value(node(c).output).block, later);
+  if (c.plan.aux_bytes > 0) c.aux = new_block(c.plan.aux_bytes, now, c.runs_backward ? later : now);
+  if (c.plan.workspace_bytes == 0) return;
+  c.forward_workspace = new_block(c.plan.workspace_bytes, now, now);
+  if (c.runs_backward) c.backward_workspace = new_block(c.plan.workspace_bytes, later, later);
+}
+
+}  // namespace ft

@@ -1,0 +1,137 @@
+// Flat parameter buffers.
+#include "layers/parameter_set.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "tensor/rng.h"
+
+namespace ft {
+namespace {
+
+constexpr int64_t kAlignElements = 64;  // each parameter starts on its own cache lines
+
+int64_t padded(int64_t elements) {
+  return (elements + kAlignElements - 1) / kAlignElements * kAlignElements;
+}
+
+// FNV-1a, 64 bit (Fowler, Noll, Vo): a name's place in the random numbers of initialisation.
+uint64_t hash_of(const std::string& name) {
+  uint64_t h = 14695981039346656037ull;
+  for (unsigned char c : name) h = (h ^ c) * 1099511628211ull;
+  return h;
+}
+
+}  // namespace
+
+void draw_initial(const Parameter& parameter, uint64_t seed, std::span<float> values) {
+  const Init& init = parameter.init;
+  const Rng rng(seed, RngPurpose::init, 0, hash_of(parameter.name));
+  const double deviation = std::sqrt(2.0 / static_cast<double>(init.fan_in));
+  const double bound = std::sqrt(6.0 / static_cast<double>(init.fan_in + init.fan_out));
+  for (size_t i = 0; i < values.size(); ++i) {
+    switch (init.kind) {
+      case Init::Kind::constant: values[i] = static_cast<float>(init.value); break;
+      case Init::Kind::he_normal: values[i] = static_cast<float>(deviation * rng.normal(i)); break;
+      case Init::Kind::glorot_uniform:
+        values[i] = static_cast<float>(bound * (2.0 * rng.uniform(i) - 1.0));
+        break;
+    }
+  }
+}
+
+ParameterSet::ParameterSet(const Graph& graph, Backend& backend, DType dtype)
+    : graph_(graph), backend_(backend), dtype_(dtype), slots_(graph.parameters().size()) {
+  const auto& parameters = graph.parameters();
+  std::map<std::pair<double, double>, size_t> group_of;
+  std::vector<int> frozen;
+  for (int i = 0; i < static_cast<int>(parameters.size()); ++i) {
+    const Parameter& p = parameters[static_cast<size_t>(i)];
+    if (!p.trainable || p.is_statistic()) {
+      frozen.push_back(i);
+      continue;
+    }
+    const auto [it, fresh] = group_of.try_emplace({p.lr_factor, p.decay_factor}, groups_.size());
+    if (fresh) groups_.push_back({0, 0, p.lr_factor, p.decay_factor, {}});
+    groups_[it->second].parameters.push_back(i);
+  }
+  int64_t offset = 0;
+  const auto place = [&](int i) {
+    slots_[static_cast<size_t>(i)].offset = offset;
+    offset += padded(parameters[static_cast<size_t>(i)].shape.elements());
+  };
+  for (ParameterGroup& group : groups_) {
+    group.first = offset;
+    for (int i : group.parameters) place(i);
+    group.count = offset - group.first;
+  }
+  trainable_ = offset;
+  for (int i : frozen) place(i);
+
+  values_ = Tensor({{offset}, dtype, Layout::plain}, backend.allocator());
+  gradients_ = Tensor({{trainable_}, dtype, Layout::plain}, backend.allocator());
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Shape& shape = parameters[i].shape;
+    const TensorSpec spec{shape, dtype, shape.rank() == 4 ? backend.weight_layout() : Layout::plain};
+    slots_[i].value = values_.slice(slots_[i].offset, {shape.elements()}).reinterpret(spec);
+    if (slots_[i].offset < trainable_)
+      slots_[i].grad = gradients_.slice(slots_[i].offset, {shape.elements()}).reinterpret(spec);
+  }
+  const auto stream = backend.make_stream();
+  backend.fill_zero(stream->ref(), values_);
+  if (trainable_ > 0) backend.fill_zero(stream->ref(), gradients_);
+  backend.synchronize(stream->ref());
+}
+
+void ParameterSet::initialize(uint64_t seed, StreamRef s) {
+  std::vector<float> values;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Parameter& p = graph_.parameters()[i];
+    values.resize(static_cast<size_t>(p.shape.elements()));
+    draw_initial(p, seed, values);
+    set(static_cast<int>(i), values, s);
+  }
+}
+
+void ParameterSet::set(int parameter, std::span<const float> values, StreamRef s) {
+  const Tensor& t = value(parameter);
+  FT_CHECK(static_cast<int64_t>(values.size()) == t.shape().elements(),
+           "wrong number of values for " + graph_.parameters()[static_cast<size_t>(parameter)].name);
+  const Tensor plain({t.shape(), DType::f32, Layout::plain}, backend_.allocator());
+  backend_.upload(s, values.data(), plain);
+  backend_.convert(s, plain, t);
+  backend_.synchronize(s);
+  ++load_version_;
+}
+
+std::vector<float> ParameterSet::download(const Tensor& t, StreamRef s) const {
+  const Tensor plain({t.shape(), DType::f32, Layout::plain}, backend_.allocator());
+  std::vector<float> values(static_cast<size_t>(t.shape().elements()));
+  backend_.convert(s, t, plain);
+  backend_.download(s, plain, values.data());
+  backend_.synchronize(s);
+  return values;
+}
+
+std::vector<float> ParameterSet::get(int parameter, StreamRef s) const {
+  return download(value(parameter), s);
+}
+
+std::vector<float> ParameterSet::get_grad(int parameter, StreamRef s) const {
+  FT_CHECK(!grad(parameter).empty(), "the parameter is frozen and has no gradient");
+  return download(grad(parameter), s);
+}
+
+ParamView ParameterSet::view(int parameter) const {
+  const Slot& slot = slots_[static_cast<size_t>(parameter)];
+  return {slot.value, slot.grad, version(parameter)};
+}
+
+uint64_t ParameterSet::version(int parameter) const {
+  return load_version_ + (grad(parameter).empty() ? 0 : step_version_);
+}
+
+size_t ParameterSet::bytes() const { return values_.bytes() + gradients_.bytes(); }
+
+}  // namespace ft
