@@ -123,7 +123,7 @@ void Compiler::set_up_layers() {
     const bool image = description.dtype != DType::i32;
     compiled.spec = {description.shape.with_n(options_.batch),
                      image ? options_.numerics.compute : DType::i32,
-                     image && description.shape.rank() == 4 ? backend_.image_layout() : Layout::plain};
+                     image && description.shape.rank() == 4 ? backend_.image_layout(options_.numerics.compute) : Layout::plain};
   }
   if (options_.from != -1) value(options_.from).spec = options_.from_spec;
   for (CompiledNode& c : out_.nodes_) {
