@@ -1,10 +1,10 @@
 # Reads every #include of the tree and fails on one that points the wrong way.
 #   cmake -DROOT=<source folder> -P layering_test.cmake
 #
-# tensor <- layers <- models; tensor <- io; tensor + layers/parameter.h <- optim; all <- apps, tests, bench. The
-# framework is one shared library, so a wrong direction would link; this test is what refuses it. Also refused: backend
-# folders named from outside (a backend is reached through make_backend), vendor headers outside their own folder,
-# quoted includes that are no file of the tree, and a header without #pragma once.
+# tensor <- layers <- models; tensor <- io; tensor + layers/parameter.h, parameter_set.h <- optim; all <- apps, tests,
+# bench. The framework is one shared library, so a wrong direction would link; this test is what refuses it. Also
+# refused: backend folders named from outside (a backend is reached through make_backend), vendor headers outside their
+# own folder, quoted includes that are no file of the tree, and a header without #pragma once.
 cmake_minimum_required(VERSION 3.22)
 
 # Quoted includes that a file may have, by the folder that it lies in (longest match first).
@@ -12,7 +12,7 @@ set(may_tensor/cpu    "^tensor/(cpu|ops|ref)/|^tensor/[^/]+$")
 set(may_tensor/cuda   "^tensor/(cuda|ops|ref)/|^tensor/[^/]+$")
 set(may_tensor        "^tensor/(ops|ref)/|^tensor/[^/]+$")
 set(may_layers        "^tensor/ops/|^tensor/[^/]+$|^layers/")
-set(may_optim         "^tensor/ops/|^tensor/[^/]+$|^layers/parameter\\.h$|^optim/")
+set(may_optim         "^tensor/ops/|^tensor/[^/]+$|^layers/parameter(_set)?\\.h$|^optim/")
 set(may_models        "^tensor/ops/|^tensor/[^/]+$|^layers/|^models/")
 set(may_io            "^tensor/ops/|^tensor/[^/]+$|^io/")
 set(may_apps          "^tensor/(ops|ref)/|^tensor/[^/]+$|^(layers|optim|models|io|apps)/")

@@ -1,0 +1,281 @@
+// The engine on a small residual network: memory plan, forks, freezing, micro-batches, kept gradients.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "layers/batchnorm2d.h"
+#include "layers/conv2d.h"
+#include "layers/executor.h"
+#include "layers/linear.h"
+#include "layers/pointwise.h"
+#include "layers/pool2d.h"
+#include "layers/softmax_cross_entropy.h"
+#include "layers/summary.h"
+#include "tensor/rng.h"
+
+namespace ft {
+namespace {
+
+// conv1 - bn1 - relu1 - pool - [conv2 - bn2 - relu2 - conv3 - bn3 - add - relu3] - avg - flatten - drop - fc
+struct SmallNet {
+  Graph graph;
+  ValueId image, labels, logits, loss;
+
+  explicit SmallNet(double dropout = 0.5) {
+    Graph& g = graph;
+    image = g.image_input("image", 3, 13, 10);
+    const auto conv = [](int64_t out, int64_t k) {
+      return std::make_unique<Conv2d>(Conv2dConfig{out, k, 1, k / 2, 1, false});
+    };
+    ValueId v = g.add("conv1", conv(6, 3), {image});
+    v = g.add("bn1", std::make_unique<BatchNorm2d>(), {v});
+    v = g.add("relu1", std::make_unique<Relu>(), {v});
+    const ValueId x = g.add("pool", std::make_unique<Pool2d>(Pool2dSpec::Kind::max, 3, 2, 1), {v});
+    v = g.add("conv2", conv(4, 1), {x});
+    v = g.add("bn2", std::make_unique<BatchNorm2d>(), {v});
+    v = g.add("relu2", std::make_unique<Relu>(), {v});
+    v = g.add("conv3", conv(6, 3), {v});
+    v = g.add("bn3", std::make_unique<BatchNorm2d>(), {v});
+    v = g.add("add", std::make_unique<Add>(), {v, x});
+    v = g.add("relu3", std::make_unique<Relu>(), {v});
+    v = g.add("avg", std::make_unique<AdaptiveAvgPool2d>(2, 2), {v});
+    v = g.add("flatten", std::make_unique<Flatten>(), {v});
+    v = g.add("drop", std::make_unique<Dropout>(dropout), {v});
+    logits = g.add("fc", std::make_unique<Linear>(3), {v});
+    labels = g.label_input("labels");
+    loss = g.add("loss", std::make_unique<SoftmaxCrossEntropy>(), {logits, labels});
+  }
+
+  void train_only(const std::string& prefix) {
+    for (Parameter& p : graph.parameters())
+      if (!p.is_statistic()) p.trainable = p.name.starts_with(prefix);
+  }
+};
+
+// One compiled step with everything that it needs.
+struct Step {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Stream> stream;
+  std::unique_ptr<ParameterSet> parameters;
+  std::unique_ptr<CompiledGraph> compiled;
+  std::unique_ptr<Executor> executor;
+  Tensor arena, state;
+
+  Step(const SmallNet& net, CompileOptions options, Device device = {}, DType dtype = DType::f32) {
+    backend = make_backend(device, {2});
+    stream = backend->make_stream();
+    parameters = std::make_unique<ParameterSet>(net.graph, *backend, dtype);
+    parameters->initialize(1, stream->ref());
+    options.numerics.compute = dtype;
+    compiled = std::make_unique<CompiledGraph>(net.graph, *backend, options);
+    arena = make_arena(*backend, {compiled.get()});
+    std::memset(arena.data(), 0xFF, arena.bytes());  // NaN: nothing may be read before it is written
+    state = make_step_state(*backend);
+    executor = std::make_unique<Executor>(*compiled, *parameters, *backend, arena, state);
+  }
+
+  void fill(const SmallNet& net, int64_t first = 0) {
+    const Tensor x = executor->value(net.image);
+    const Shape shape = x.shape();
+    const Tensor plain({shape, DType::f32, Layout::plain}, backend->allocator());
+    const Rng rng(3, RngPurpose::test);
+    for (int64_t i = 0; i < shape.elements(); ++i)
+      plain.as<float>()[i] =
+          static_cast<float>(rng.normal(static_cast<uint64_t>(first * shape.per_sample() + i)));
+    backend->convert(stream->ref(), plain, x);
+    if (!compiled->values()[static_cast<size_t>(net.labels)].used) return;
+    const Tensor labels = executor->value(net.labels);
+    for (int64_t n = 0; n < shape.n(); ++n)
+      labels.as<int32_t>()[n] = static_cast<int32_t>((first + n) % 3);
+  }
+
+  void seed(const SmallNet& net, float value) {
+    const Tensor dy = executor->gradient(net.loss);
+    for (int64_t i = 0; i < dy.shape().elements(); ++i) {
+      if (dy.spec().dtype == DType::f64) {
+        dy.as<double>()[i] = value;
+      } else {
+        dy.as<float>()[i] = value;
+      }
+    }
+  }
+
+  void run(const SmallNet& net, float seed_value = 0.25f, int64_t first = 0) {
+    fill(net, first);
+    executor->forward(stream->ref());
+    seed(net, seed_value);
+    executor->backward(stream->ref());
+    backend->synchronize(stream->ref());
+  }
+
+  std::vector<float> gradients() const {
+    std::vector<float> all;
+    for (size_t i = 0; i < parameters->groups().size(); ++i)
+      for (int p : parameters->groups()[i].parameters)
+        for (float g : parameters->get_grad(p, stream->ref())) all.push_back(g);
+    return all;
+  }
+};
+
+CompileOptions training(int64_t batch) {
+  CompileOptions options;
+  options.batch = batch;
+  options.mode = Mode::training;
+  return options;
+}
+
+TEST(Engine, planned_memory_gives_the_bytes_of_unplanned_memory) {
+  const SmallNet net;
+  CompileOptions options = training(4);
+  Step planned(net, options);
+  options.reuse_memory = false;
+  Step unplanned(net, options);
+  planned.run(net);
+  unplanned.run(net);
+  EXPECT_LT(planned.arena.bytes(), unplanned.arena.bytes());
+  EXPECT_EQ(planned.gradients(), unplanned.gradients());
+  for (float g : planned.gradients()) ASSERT_TRUE(std::isfinite(g));
+}
+
+TEST(Engine, gradients_of_all_parameters_agree_with_differences_through_the_graph) {
+  const SmallNet net;
+  Step step(net, training(4), {}, DType::f64);
+  const auto total_loss = [&] {
+    step.fill(net);
+    step.executor->forward(step.stream->ref());
+    double sum = 0;
+    const Tensor loss = step.executor->value(net.loss);
+    for (int64_t i = 0; i < 4; ++i) sum += 0.25 * loss.as<double>()[i];
+    return sum;
+  };
+  step.run(net);
+  const std::vector<float> analytic = step.gradients();
+  size_t at = 0;
+  for (int p : step.parameters->groups()[0].parameters) {
+    double* w = step.parameters->value(p).as<double>();
+    for (int64_t i = 0; i < net.graph.parameters()[static_cast<size_t>(p)].shape.elements(); ++i, ++at) {
+      if (i % 7 != 0) continue;
+      const double keep = w[i], epsilon = 1e-6;
+      w[i] = keep + epsilon;
+      const double above = total_loss();
+      w[i] = keep - epsilon;
+      const double below = total_loss();
+      w[i] = keep;
+      EXPECT_NEAR((above - below) / (2 * epsilon), analytic[at], 2e-5)
+          << net.graph.parameters()[static_cast<size_t>(p)].name << "[" << i << "]";
+    }
+  }
+}
+
+TEST(Engine, a_fork_sums_its_gradients_and_the_tape_says_so) {
+  const SmallNet net;
+  const Step step(net, training(2));
+  const std::string tape = step.compiled->tape();
+  EXPECT_NE(tape.find("d(add) -> d(bn3) -> d(pool)"), std::string::npos) << tape;
+  EXPECT_NE(tape.find("d(conv2) -> added to d(pool) -> d(conv2.weight)"), std::string::npos) << tape;
+  EXPECT_NE(tape.find("d(flatten) = d(avg)"), std::string::npos) << tape;
+}
+
+TEST(Engine, a_frozen_prefix_is_in_evaluation_mode_keeps_nothing_and_does_not_change) {
+  SmallNet net;
+  net.train_only("fc.");
+  Step step(net, training(4));
+  std::vector<std::vector<float>> before;
+  for (size_t p = 0; p < net.graph.parameters().size(); ++p)
+    before.push_back(step.parameters->get(static_cast<int>(p), step.stream->ref()));
+  step.run(net);
+  for (size_t p = 0; p < before.size(); ++p)
+    EXPECT_EQ(before[p], step.parameters->get(static_cast<int>(p), step.stream->ref()));
+  for (const CompiledNode& c : step.compiled->nodes()) {
+    const std::string& name = net.graph.nodes()[static_cast<size_t>(c.node)].name;
+    EXPECT_EQ(c.runs_backward, name == "fc" || name == "loss") << name;
+    EXPECT_TRUE(c.bn == BnMode::frozen || !name.starts_with("bn")) << name;
+    EXPECT_TRUE(c.plan.alias || name != "drop");
+  }
+  SmallNet all;
+  EXPECT_LT(step.arena.bytes(), Step(all, training(4)).arena.bytes());
+}
+
+TEST(Engine, two_half_batches_give_the_gradient_of_one_batch) {
+  SmallNet net(0.5);
+  for (Parameter& p : net.graph.parameters())  // batch statistics would see the halves
+    if (p.role == ParamRole::gamma || p.role == ParamRole::beta) p.trainable = false;
+  Step whole(net, training(4));
+  whole.run(net);
+  Step half(net, training(2));
+  half.run(net);
+  std::vector<float> sum = half.gradients();
+  const StepState second{0, 0, 2, 0};
+  half.backend->upload(half.stream->ref(), &second, half.state);
+  half.run(net, 0.25f, 2);
+  const std::vector<float> other = half.gradients(), expected = whole.gradients();
+  for (size_t i = 0; i < sum.size(); ++i)
+    EXPECT_NEAR(sum[i] + other[i], expected[i], 1e-5 * (1 + std::fabs(expected[i]))) << i;
+}
+
+TEST(Engine, a_kept_gradient_exists_in_inference_and_no_parameter_gradient_does) {
+  const SmallNet net;
+  CompileOptions options;
+  options.batch = 2;
+  options.to = net.logits;
+  options.keep_gradients = {net.graph.find("relu3"), net.image};
+  Step step(net, options);
+  step.fill(net);
+  step.executor->forward(step.stream->ref());
+  const Tensor dy = step.executor->gradient(net.logits);
+  for (int64_t i = 0; i < 6; ++i) dy.as<float>()[i] = i % 3 == 1 ? 1.0f : 0.0f;  // one-hot logit
+  step.executor->backward(step.stream->ref());
+  for (const char* name : {"relu3", "image"}) {
+    const Tensor g = step.executor->gradient(net.graph.find(name));
+    double norm = 0;
+    for (int64_t i = 0; i < g.shape().elements(); ++i) norm += std::fabs(g.as<float>()[i]);
+    EXPECT_TRUE(std::isfinite(norm) && norm > 0) << name;
+  }
+  for (const CompiledNode& c : step.compiled->nodes()) EXPECT_FALSE(c.wants_dw || c.training);
+}
+
+TEST(Engine, a_prefix_and_its_suffix_compute_what_the_whole_does) {
+  SmallNet net;
+  net.train_only("fc.");
+  const ValueId cut = net.graph.find("flatten");
+  Step whole(net, training(4));
+  whole.run(net);
+  CompileOptions prefix_options;
+  prefix_options.batch = 4;
+  prefix_options.to = cut;
+  Step prefix(net, prefix_options);
+  const Tensor x = prefix.executor->value(net.image);
+  std::memcpy(x.data(), [&] { whole.fill(net); return whole.executor->value(net.image).data(); }(), x.bytes());
+  prefix.executor->forward(prefix.stream->ref());
+  CompileOptions suffix_options = training(4);
+  suffix_options.from = cut;
+  suffix_options.from_spec = prefix.executor->value(cut).spec();
+  Step suffix(net, suffix_options);
+  std::memcpy(suffix.executor->value(cut).data(), prefix.executor->value(cut).data(),
+              prefix.executor->value(cut).bytes());
+  std::memcpy(suffix.executor->value(net.labels).data(), whole.executor->value(net.labels).data(), 16);
+  suffix.executor->forward(suffix.stream->ref());
+  suffix.seed(net, 0.25f);
+  suffix.executor->backward(suffix.stream->ref());
+  EXPECT_EQ(whole.gradients(), suffix.gradients());
+}
+
+TEST(Engine, dropout_changes_with_the_step_and_not_with_repetition) {
+  const SmallNet net;
+  Step step(net, training(4));
+  step.run(net);
+  const auto first = step.gradients();
+  step.parameters->initialize(1, step.stream->ref());
+  step.run(net);
+  EXPECT_EQ(first, step.gradients());
+  const StepState next{0, 1, 0, 0};
+  step.backend->upload(step.stream->ref(), &next, step.state);
+  step.parameters->initialize(1, step.stream->ref());
+  step.run(net);
+  EXPECT_NE(first, step.gradients());
+}
+
+}  // namespace
+}  // namespace ft
