@@ -1,0 +1,64 @@
+// One team of threads for everything on the CPU: OpenMP, which oneDNN uses as well. Ranges are
+// split statically, so that the same work goes to the same place on every run: equal bytes every
+// time. Also the element types that own loops are written for. Header only, no state.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+#include "tensor/error.h"
+
+namespace ft::cpu {
+
+// Splits [0, count) into contiguous ranges, at most one a thread and none below `grain` items, and
+// calls fn(begin, end) for each. fn does not throw. Ranges start at multiples of `grain`.
+template <class Fn>
+void parallel_for(int threads, int64_t count, int64_t grain, const Fn& fn) {
+  if (count <= 0) return;
+  const int64_t grains = (count + grain - 1) / grain;
+  const int64_t parts = std::min<int64_t>(threads, grains);
+  if (parts <= 1) return fn(int64_t{0}, count);
+#pragma omp parallel for schedule(static) num_threads(static_cast <int>(parts))
+  for (int64_t i = 0; i < parts; ++i) {
+    const int64_t begin = grains * i / parts * grain;
+    const int64_t end = std::min(count, grains * (i + 1) / parts * grain);
+    fn(begin, end);
+  }
+}
+
+// Work below this many elements is not worth waking a second thread.
+constexpr int64_t kGrain = 4096;
+
+// The 16-bit float of DType::bf16 as an element.
+struct Bf16 {
+  uint16_t bits;
+};
+
+// Loads and stores without branches, so that loops over them are vectorised.
+inline float load(float v) { return v; }
+inline float load(Bf16 v) { return std::bit_cast<float>(uint32_t{v.bits} << 16); }
+
+inline void store(float& to, float v) { to = v; }
+inline void store(Bf16& to,
+                  float v) {  // round to nearest even, NaN stays NaN: to_bf16 of tensor/dtype.h
+  const uint32_t bits = std::bit_cast<uint32_t>(v);
+  const uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+  const uint32_t nan = bits >> 16 | 0x40;
+  to.bits = static_cast<uint16_t>((bits & 0x7FFFFFFF) > 0x7F800000 ? nan : rounded);
+}
+
+// Calls fn(float{}) or fn(Bf16{}).
+template <class Fn>
+auto with_element(DType type, const Fn& fn) {
+  FT_CHECK(type == DType::f32 || type == DType::bf16, "cpu computes in f32 and bf16 only");
+  return type == DType::f32 ? fn(float{}) : fn(Bf16{});
+}
+
+template <class T>
+T* data_of(const auto& tensor) {
+  return static_cast<T*>(tensor.data());
+}
+
+}  // namespace ft::cpu
