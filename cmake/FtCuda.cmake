@@ -1,0 +1,9 @@
+# The CUDA toolkit and cuDNN, for the plugin tensor/cuda and its tests.
+set(CMAKE_CUDA_ARCHITECTURES ${FT_CUDA_ARCHS})  # before the compiler is tried: "native" fails without a GPU
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+find_package(CUDAToolkit 12.8 REQUIRED)
+find_package(CUDNN 9.8 REQUIRED)
+message(STATUS "CUDA ${CUDAToolkit_VERSION}, cuDNN ${CUDNN_VERSION}, architectures ${FT_CUDA_ARCHS}")
