@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
+#include "io/huge_pages.h"
 #include "io/unique_fd.h"
 #include "tensor/error.h"
 
@@ -64,24 +66,34 @@ UniqueFd open_regular(const std::filesystem::path& path, const FileReadOptions& 
 }  // namespace
 
 FileBytes::FileBytes(size_t size)
-    : data_(std::make_unique_for_overwrite<std::byte[]>(size)), size_(size) {}
+    : data_(static_cast<std::byte*>(std::malloc(std::max<size_t>(size, 1)))), size_(size) {
+  if (!data_) throw std::bad_alloc();
+  advise_huge_pages(data_.get(), size);
+}
 
-FileBytes read_file_bytes(const std::filesystem::path& path, const FileReadOptions& options) {
+void read_file_bytes(const std::filesystem::path& path, const FileReadOptions& options,
+                     FileBytes* file) {
   off_t size = 0;
   const UniqueFd fd = open_regular(path, options, &size);
-  FileBytes file(static_cast<size_t>(size));
-  for (size_t done = 0; done < file.size();) {
-    const size_t want = std::min(kPieceBytes, file.size() - done);
-    const ssize_t n = retry_interrupted([&] { return ::read(fd.get(), file.data() + done, want); });
+  *file = FileBytes(static_cast<size_t>(size));
+  for (size_t done = 0; done < file->size();) {
+    const size_t want = std::min(kPieceBytes, file->size() - done);
+    const ssize_t n =
+        retry_interrupted([&] { return ::read(fd.get(), file->data() + done, want); });
     if (n < 0) fail_errno(path, options, errno);
     if (n == 0)
       fail(path, options, changed,
            fmt::format("the {} became shorter while it was read ({} of {} bytes)", options.what,
-                       done, file.size()),
+                       done, file->size()),
            "wait until it is written completely, then run the same command again");
-    if (options.on_piece) options.on_piece({file.data() + done, static_cast<size_t>(n)});
+    if (options.on_piece) options.on_piece({file->data() + done, static_cast<size_t>(n)});
     done += static_cast<size_t>(n);
   }
+}
+
+FileBytes read_file_bytes(const std::filesystem::path& path, const FileReadOptions& options) {
+  FileBytes file;
+  read_file_bytes(path, options, &file);
   return file;
 }
 

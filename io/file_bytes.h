@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,8 +18,10 @@ namespace ft {
 class FileBytes {
  public:
   FileBytes() = default;
-  // Memory for `size` bytes, not initialised.
+  // Memory for `size` bytes, not initialised. Throws std::bad_alloc.
   explicit FileBytes(size_t size);
+  // Takes over memory that came from malloc.
+  FileBytes(std::byte* data, size_t size) : data_(data), size_(size) {}
 
   size_t size() const { return size_; }
   std::byte* data() { return data_.get(); }
@@ -26,7 +29,10 @@ class FileBytes {
   std::string_view text() const { return {reinterpret_cast<const char*>(data_.get()), size_}; }
 
  private:
-  std::unique_ptr<std::byte[]> data_;
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::byte[], Free> data_;
   size_t size_ = 0;
 };
 
@@ -43,5 +49,10 @@ struct FileReadOptions {
 // Reads `path` whole. Interrupted and short reads are continued; never waits on a FIFO or device.
 // Throws Error first_error + 1..7, 5030 when the medium fails, 5015 without free descriptors.
 FileBytes read_file_bytes(const std::filesystem::path& path, const FileReadOptions& options);
+
+// The same into `file`, which holds the memory already while on_piece is called: for pieces that
+// another thread goes on using, whether or not the reading succeeds.
+void read_file_bytes(const std::filesystem::path& path, const FileReadOptions& options,
+                     FileBytes* file);
 
 }  // namespace ft
