@@ -117,6 +117,17 @@ TEST(FolderWalk, links_out_of_the_dataset_need_a_switch) {
   EXPECT_EQ(data.notes.walk.cut_links, std::vector<std::string>{tree.path("train/bees/out")});
 }
 
+TEST(FolderWalk, a_neighbour_with_a_longer_name_is_outside) {
+  TempDir dir;
+  for (const char* file : {"data/train/a/1.jpg", "data/train/b/1.jpg", "data/val/a/1.jpg",
+                           "data/val/b/1.jpg", "data2/1.jpg"})
+    write_file(dir / file, file);
+  std::filesystem::create_symlink("../../../data2/1.jpg", dir / "data/train/a/2.jpg");
+  ScanOptions options;
+  options.data = (dir / "data").string();
+  EXPECT_HAS(error_of([&] { scan(options); }), "E2212");
+}
+
 TEST(FolderWalk, a_dataset_that_is_itself_behind_a_link_is_fine) {
   FolderTree tree;
   TempDir dir;
