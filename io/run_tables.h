@@ -1,0 +1,52 @@
+// The tables of a run: predictions.csv, metrics.csv and metrics.jsonl. Built in memory; whoever
+// owns the run folder writes them. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "io/csv.h"
+#include "io/jsonl.h"
+
+namespace ft {
+
+// What a network said of one image.
+struct Prediction {
+  std::string split, file;
+  std::string true_class, predicted_class;
+  float p_predicted = 0;  // probability of the predicted class
+  float p_true = 0;       // and of the true one
+  float loss = 0;         // -log of the latter, from the logits
+};
+
+// Columns split,file,true_class,predicted_class,correct,p_predicted,p_true,loss; a row an image, in
+// the order given; correct is 1 or 0.
+std::string predictions_csv(std::span<const Prediction> predictions);
+
+// What was measured at one step on one split.
+struct MetricsRow {
+  int64_t epoch = 0;  // epochs completed, that is 0 within the first one
+  int64_t step = 0;   // updates completed
+  std::string split;  // train: mean since the last row; val, test: the whole split
+  std::optional<double> loss, accuracy;
+  std::optional<double> rate;  // learning rate of the last update; none for val and test
+  double images_per_s = 0;
+  double seconds = 0;  // since the start of the run
+};
+
+// Both forms of the same rows, columns epoch,step,split,loss,accuracy,rate,images_per_s,seconds.
+class MetricsLog {
+ public:
+  MetricsLog();
+  void add(const MetricsRow& row);
+  const std::string& csv() const { return csv_.text(); }
+  const std::string& jsonl() const { return jsonl_.text(); }
+
+ private:
+  CsvWriter csv_;
+  JsonLines jsonl_;
+};
+
+}  // namespace ft
