@@ -1,4 +1,4 @@
-// Batch normalisation by its definition; M = N*H*W values a channel.
+// Batch normalisation by its definition; sums run over the M = N*H*W values of a channel.
 // aux: mean[c] and 1/deviation[c] in f64, then, with ReLU, one byte an element: 1 where y > 0.
 #include <algorithm>
 #include <cmath>
@@ -14,7 +14,7 @@ class RefBatchNorm2d final : public ref::RefPlan<BatchNorm2dPlan> {
   explicit RefBatchNorm2d(const BatchNorm2dSpec& spec) : RefPlan(spec.x), a_(spec) {}
 
   size_t aux_bytes() const override {
-    const auto mask = static_cast<size_t>(a_.relu ? y_.shape.elements() : 0);
+    const size_t mask = a_.relu ? static_cast<size_t>(y_.shape.elements()) : 0;
     return a_.passes.any_backward() ? 2 * sizeof(double) * static_cast<size_t>(C) + mask : 0;
   }
 
@@ -28,6 +28,7 @@ class RefBatchNorm2d final : public ref::RefPlan<BatchNorm2dPlan> {
         gamma(p.gamma, {C}), beta(p.beta, {C}), running_mean(p.running_mean, {C}),
         running_var(p.running_var, {C});
     FT_CHECK(!!residual == a_.add_residual, "residual against the spec");
+    const bool keep = aux_bytes() != 0;
     for (int64_t c = 0; c < C; ++c) {
       double mean = running_mean(c), variance = running_var(c);
       if (a_.mode == BnMode::batch) {
@@ -41,11 +42,11 @@ class RefBatchNorm2d final : public ref::RefPlan<BatchNorm2dPlan> {
         running_var(c) = static_cast<T>((1 - m) * running_var(c) + m * unbiased);
       }
       const double inverse = 1 / std::sqrt(variance + a_.epsilon);
-      if (aux_bytes() != 0) statistics(aux)[2 * c] = mean, statistics(aux)[2 * c + 1] = inverse;
+      if (keep) means(aux)[c] = mean, inverses(aux)[c] = inverse;
       each([&](int64_t n, int64_t h, int64_t w) {
         double v = gamma(c) * ((x(n, c, h, w) - mean) * inverse) + beta(c);
         if (residual) v += residual(n, c, h, w);
-        if (a_.relu && aux_bytes() != 0) mask(aux)[y_.offset(n, c, h, w)] = v > 0;
+        if (a_.relu && keep) mask(aux)[y_.offset(n, c, h, w)] = v > 0;
         y(n, c, h, w) = static_cast<T>(a_.relu ? ref::relu(v) : v);
       });
     }
@@ -61,20 +62,20 @@ class RefBatchNorm2d final : public ref::RefPlan<BatchNorm2dPlan> {
         dresidual(g.dresidual, y_.shape), dgamma(g.dgamma, {C}), dbeta(g.dbeta, {C});
     const double share = a_.mode == BnMode::batch ? 1 / M : 0;
     for (int64_t c = 0; c < C; ++c) {
-      const double mean = statistics(aux)[2 * c], inverse = statistics(aux)[2 * c + 1];
+      const double mean = means(aux)[c], inverse = inverses(aux)[c];
       const auto dz = [&](int64_t n, int64_t h, int64_t w) -> double {
         return a_.relu && mask(aux)[y_.offset(n, c, h, w)] == 0 ? 0 : dy(n, c, h, w);
       };
       const auto xhat = [&](int64_t n, int64_t h, int64_t w) {
         return (x(n, c, h, w) - mean) * inverse;
       };
-      const double sum_dz = sum(dz), sum_dz_xhat = sum([&](int64_t n, int64_t h, int64_t w) {
-                                       return dz(n, h, w) * xhat(n, h, w);
-                                     });
-      if (dgamma) dgamma(c) = static_cast<T>(sum_dz_xhat);
-      if (dbeta) dbeta(c) = static_cast<T>(sum_dz);
+      const double b = sum(dz), a = sum([&](int64_t n, int64_t h, int64_t w) {
+                                  return dz(n, h, w) * xhat(n, h, w);
+                                });
+      if (dbeta) dbeta(c) = static_cast<T>(b);
+      if (dgamma) dgamma(c) = static_cast<T>(a);
       each([&](int64_t n, int64_t h, int64_t w) {
-        const double d = dz(n, h, w), centred = d - share * (sum_dz + xhat(n, h, w) * sum_dz_xhat);
+        const double d = dz(n, h, w), centred = d - share * (b + xhat(n, h, w) * a);
         if (dresidual) dresidual(n, c, h, w) = static_cast<T>(d);
         if (dx) dx(n, c, h, w) = static_cast<T>(gamma(c) * inverse * centred);
       });
@@ -83,23 +84,17 @@ class RefBatchNorm2d final : public ref::RefPlan<BatchNorm2dPlan> {
 
  private:
   using View = ref::View<T>;
-
-  // Calls fn(n, h, w) for every element of a channel, or sums what it returns.
-  template <class Fn>
-  void each(Fn fn) const {
-    ref::for_each({y_.shape.n(), 1, y_.shape.h(), y_.shape.w()},
-                  [&](int64_t n, int64_t, int64_t h, int64_t w) { fn(n, h, w); });
-  }
   template <class Fn>
   double sum(Fn term) const {
-    double total = 0;
-    each([&](int64_t n, int64_t h, int64_t w) { total += term(n, h, w); });
-    return total;
+    return ref::sum_over_channel(y_.shape, term);
   }
-  static double* statistics(const Tensor& aux) { return static_cast<double*>(aux.data()); }
-  uint8_t* mask(const Tensor& aux) const {
-    return reinterpret_cast<uint8_t*>(statistics(aux) + 2 * C);
+  template <class Fn>
+  void each(Fn fn) const {
+    sum([&](int64_t n, int64_t h, int64_t w) { return fn(n, h, w), 0; });
   }
+  static double* means(const Tensor& aux) { return static_cast<double*>(aux.data()); }
+  double* inverses(const Tensor& aux) const { return means(aux) + C; }
+  uint8_t* mask(const Tensor& aux) const { return reinterpret_cast<uint8_t*>(inverses(aux) + C); }
 
   const BatchNorm2dSpec a_;
   const int64_t C = a_.x.shape.c();

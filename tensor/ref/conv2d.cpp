@@ -53,21 +53,16 @@ class RefConv2d final : public ref::RefPlan<Conv2dPlan> {
                         const Tensor& db_out, const Tensor&) override {
     const View x(x_in, a_.x.shape), dy(dy_in, y_.shape), dw(dw_out, a_.weight_shape()),
         db(db_out, {a_.k});
-    const auto sum_over_outputs = [&](auto term) {
-      double sum = 0;
-      ref::for_each({y_.shape.n(), 1, y_.shape.h(), y_.shape.w()},
-                    [&](int64_t n, int64_t, int64_t p, int64_t q) { sum += term(n, p, q); });
-      return static_cast<T>(sum);
-    };
     if (dw)
       ref::for_each(a_.weight_shape(), [&](int64_t k, int64_t c, int64_t r, int64_t s) {
-        dw(k, c, r, s) = sum_over_outputs([&](int64_t n, int64_t p, int64_t q) {
-          return dy(n, k, p, q) * x_tap(x, n, k / kg_ * cg_ + c, p, q, r, s);
-        });
+        dw(k, c, r, s) =
+            static_cast<T>(ref::sum_over_channel(y_.shape, [&](int64_t n, int64_t p, int64_t q) {
+              return dy(n, k, p, q) * x_tap(x, n, k / kg_ * cg_ + c, p, q, r, s);
+            }));
       });
     for (int64_t k = 0; db && k < a_.k; ++k)
-      db(k) = sum_over_outputs(
-          [&](int64_t n, int64_t p, int64_t q) -> double { return dy(n, k, p, q); });
+      db(k) = static_cast<T>(ref::sum_over_channel(
+          y_.shape, [&](int64_t n, int64_t p, int64_t q) { return dy(n, k, p, q); }));
   }
 
  private:

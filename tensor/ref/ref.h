@@ -87,6 +87,16 @@ void for_each(const Shape& shape, Fn&& fn) {
         for (int64_t w = 0; w < shape.w(); ++w) fn(n, c, h, w);
 }
 
+// Sum of term(n, h, w) over the samples, rows and columns of `shape`: what one channel adds up to.
+template <class Fn>
+double sum_over_channel(const Shape& shape, Fn&& term) {
+  double sum = 0;
+  for (int64_t n = 0; n < shape.n(); ++n)
+    for (int64_t h = 0; h < shape.h(); ++h)
+      for (int64_t w = 0; w < shape.w(); ++w) sum += term(n, h, w);
+  return sum;
+}
+
 // What all reference plans of an interface share.
 template <class Interface>
 class RefPlan : public Interface {

@@ -2,6 +2,7 @@
 #include <gtest/gtest-spi.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "tests/support/op_test.h"
@@ -94,6 +95,24 @@ TEST_P(BackendJudgeTest, sees_padding_that_is_not_zero) {
   EXPECT_TRUE(says(failures([&] { expect_near(y_, values_, 1); }), "is not zero"));
 }
 
+// A backend that has to be there fails the test where it is missing, instead of skipping it.
+class RequiredBackendTest : public BackendJudgeTest {
+ protected:
+  void SetUp() override {
+    setenv("FT_REQUIRE_BACKENDS", "ref,cuda", 1);
+    text_ = failures([&] { BackendTest::SetUp(); });
+    unsetenv("FT_REQUIRE_BACKENDS");
+  }
+  std::string text_;
+};
+
+TEST_P(RequiredBackendTest, fails_where_it_is_missing) {
+  if (text_.empty()) GTEST_SKIP() << "this machine has CUDA";
+  EXPECT_TRUE(says(text_, "FT_REQUIRE_BACKENDS asks for cuda")) << text_;
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixture, RequiredBackendTest,
+                         testing::Values(BackendCase{"cuda", DType::f32}), param_name);
 INSTANTIATE_TEST_SUITE_P(Fixture, BackendJudgeTest, testing::Values(BackendCase{"ref", DType::f32}),
                          param_name);
 
