@@ -1,0 +1,223 @@
+// Memory, streams and graphs of the CUDA backend, and its plain ops.
+#include <fmt/format.h>
+
+#include "tensor/cuda/cuda.h"
+#include "tensor/cuda/kernels.h"
+#include "tensor/cuda/layouts.h"
+
+namespace ft::cuda {
+namespace {
+
+class CudaStream final : public Stream {
+ public:
+  CudaStream() { FT_CUDA(cudaStreamCreateWithFlags(stream_.receive(), cudaStreamNonBlocking)); }
+  StreamRef ref() const override { return StreamRef(stream_.get()); }
+
+ private:
+  StreamHandle stream_;
+};
+
+class CudaEvent final : public Event {
+ public:
+  CudaEvent() { FT_CUDA(cudaEventCreateWithFlags(event_.receive(), cudaEventDisableTiming)); }
+  cudaEvent_t get() const { return event_.get(); }
+
+ private:
+  EventHandle event_;
+};
+
+cudaEvent_t native(Event& event) { return static_cast<CudaEvent&>(event).get(); }
+
+// A capture that is going on; it is ended on every way out, also when what is captured throws.
+class Capture {
+ public:
+  Capture(cudaStream_t stream, bool& flag) : stream_(stream), flag_(flag) {
+    FT_CHECK(!flag_, "a capture within a capture");
+    FT_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    flag_ = true;
+  }
+  ~Capture() {
+    if (!flag_) return;
+    flag_ = false;
+    cudaStreamEndCapture(stream_, graph_.receive());
+    cudaGetLastError();
+  }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  const GraphHandle& end() {
+    flag_ = false;
+    FT_CUDA(cudaStreamEndCapture(stream_, graph_.receive()));
+    return graph_;
+  }
+
+ private:
+  cudaStream_t stream_;
+  bool& flag_;
+  GraphHandle graph_;
+};
+
+void* allocated(void* block, cudaError_t status, int number, const char* where, size_t bytes) {
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw Error(number, where, fmt::format("{} MiB could not be allocated", bytes >> 20),
+                "use a smaller --batch or --micro-batch, or free memory");
+  }
+  FT_CUDA(status);
+  return block;
+}
+
+}  // namespace
+
+void* DeviceAllocator::allocate(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  FT_CUDA(cudaSetDevice(index_));
+  void* block = nullptr;
+  const cudaError_t status = cudaMalloc(&block, bytes);
+  return allocated(block, status, 4002, "device memory", bytes);
+}
+
+void DeviceAllocator::release(void* block, size_t) noexcept { log_failure(cudaFree(block)); }
+
+void* PinnedAllocator::allocate(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  void* block = nullptr;
+  const cudaError_t status = cudaHostAlloc(&block, bytes, cudaHostAllocPortable);
+  return allocated(block, status, 4001, "page-locked host memory", bytes);
+}
+
+void PinnedAllocator::release(void* block, size_t) noexcept { log_failure(cudaFreeHost(block)); }
+
+CudaBackend::CudaBackend(int index)
+    : index_(index), info_(check_device(index)), allocator_(index), copies_(allocator_) {
+  FT_CUDNN(cudnnCreate(cudnn_.receive()));
+  FT_CUBLAS(cublasLtCreate(cublas_.receive()));
+}
+
+CudaBackend::~CudaBackend() = default;
+
+std::string CudaBackend::describe() const { return cuda::describe(index_, info_); }
+
+void CudaBackend::activate() const { FT_CUDA(cudaSetDevice(index_)); }
+
+cudaStream_t CudaBackend::enter(StreamRef s) const {
+  activate();
+  return static_cast<cudaStream_t>(s.native());
+}
+
+cudnnHandle_t CudaBackend::cudnn(StreamRef s) {
+  FT_CUDNN(cudnnSetStream(cudnn_.get(), enter(s)));
+  return cudnn_.get();
+}
+
+bool CudaBackend::supports(DType compute) const {
+  return compute == DType::f32 || (compute == DType::bf16 && info_.major >= 8);
+}
+
+void CudaBackend::require(DType type, const std::string& op) const {
+  if (supports(type)) return;
+  throw Error(3021, op, fmt::format("{} does not compute in {}", describe(), name_of(type)),
+              "use --precision f32, or another --device");
+}
+
+Layout CudaBackend::image_layout(DType compute) const { return cuda::image_layout(compute); }
+
+size_t CudaBackend::free_bytes() {
+  activate();
+  size_t free = 0, total = 0;
+  FT_CUDA(cudaMemGetInfo(&free, &total));
+  return free;
+}
+
+std::unique_ptr<Stream> CudaBackend::make_stream() {
+  activate();
+  return std::make_unique<CudaStream>();
+}
+
+std::unique_ptr<Event> CudaBackend::make_event() {
+  activate();
+  return std::make_unique<CudaEvent>();
+}
+
+void CudaBackend::record(StreamRef s, Event& event) {
+  FT_CUDA(cudaEventRecord(native(event), enter(s)));
+}
+
+void CudaBackend::wait(StreamRef s, Event& event) {
+  FT_CUDA(cudaStreamWaitEvent(enter(s), native(event), 0));
+}
+
+void CudaBackend::synchronize(StreamRef s) { FT_CUDA(cudaStreamSynchronize(enter(s))); }
+
+std::function<void()> CudaBackend::capture(StreamRef s, std::function<void()> fn) {
+  const cudaStream_t stream = enter(s);
+  ++captures_;
+  Capture capture(stream, capturing_);
+  fn();
+  const auto graph = std::make_shared<GraphExecHandle>();
+  FT_CUDA(cudaGraphInstantiate(graph->receive(), capture.end().get(), 0));
+  return [this, graph, s] { FT_CUDA(cudaGraphLaunch(graph->get(), enter(s))); };
+}
+
+void CudaBackend::upload(StreamRef s, const void* host, const Tensor& dst) {
+  FT_CUDA(cudaMemcpyAsync(dst.data(), host, dst.bytes(), cudaMemcpyHostToDevice, enter(s)));
+}
+
+void CudaBackend::download(StreamRef s, const Tensor& src, void* host) {
+  FT_CUDA(cudaMemcpyAsync(host, src.data(), src.bytes(), cudaMemcpyDeviceToHost, enter(s)));
+}
+
+void CudaBackend::fill_zero(StreamRef s, const Tensor& y) {
+  if (y.bytes() > 0) FT_CUDA(cudaMemsetAsync(y.data(), 0, y.bytes(), enter(s)));
+}
+
+void CudaBackend::convert(StreamRef s, const Tensor& x, const Tensor& y) {
+  cuda::convert(enter(s), x, y);
+}
+
+void CudaBackend::add(StreamRef s, const Tensor& a, const Tensor& b, const Tensor& y) {
+  cuda::add(enter(s), a, b, y);
+}
+
+void CudaBackend::relu_forward(StreamRef s, const Tensor& x, const Tensor& y) {
+  cuda::relu_forward(enter(s), x, y);
+}
+
+void CudaBackend::relu_backward(StreamRef s, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  cuda::relu_backward(enter(s), y, dy, dx);
+}
+
+void CudaBackend::dropout(StreamRef s, const DropoutSpec& spec, const Tensor& x,
+                          const Tensor& state, const Tensor& y) {
+  cuda::dropout(enter(s), spec, x, state, y);
+}
+
+void CudaBackend::normalize_image(StreamRef s, const NormalizeSpec& spec, const Tensor& pixels,
+                                  const Tensor& y) {
+  cuda::normalize_image(enter(s), spec, pixels, y);
+}
+
+void CudaBackend::softmax_cross_entropy_forward(StreamRef s, const Tensor& logits,
+                                                const Tensor& labels, const Tensor& loss,
+                                                const Tensor& probability) {
+  cuda::softmax_cross_entropy_forward(enter(s), logits, labels, loss, probability);
+}
+
+void CudaBackend::softmax_cross_entropy_backward(StreamRef s, const Tensor& probability,
+                                                 const Tensor& labels, const Tensor& dloss,
+                                                 const Tensor& dlogits) {
+  cuda::softmax_cross_entropy_backward(enter(s), probability, labels, dloss, dlogits);
+}
+
+void CudaBackend::sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
+                             const Tensor& v, const Tensor& w) {
+  cuda::sgd_update(enter(s), spec, g, state, v, w);
+}
+
+}  // namespace ft::cuda
+
+// The plugin's one entry.
+extern "C" __attribute__((visibility("default"))) ft::Backend* ft_make_backend(
+    int index, const ft::BackendOptions*) {
+  return new ft::cuda::CudaBackend(index);
+}

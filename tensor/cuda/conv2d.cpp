@@ -1,0 +1,136 @@
+// Convolution: three cuDNN plans, one a pass, and the column sum for the gradient of the bias.
+#include "tensor/ops/conv2d.h"
+
+#include <optional>
+
+#include "tensor/cuda/conv2d_graph.h"
+#include "tensor/cuda/cuda.h"
+#include "tensor/cuda/kernels.h"
+#include "tensor/cuda/scratch.h"
+
+namespace ft::cuda {
+namespace {
+
+class CudaConv2d final : public Conv2dPlan {
+ public:
+  CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec);
+
+  const TensorSpec& y_spec() const override { return y_; }
+  size_t workspace_bytes() const override { return workspace_bytes_; }
+  size_t kept_bytes() const override;
+  std::string describe(PassKind pass) const override;
+
+  void forward(StreamRef s, const Tensor& x, const Weights& weights, const Tensor& residual,
+               const Tensor& y, const Tensor& workspace) override;
+  void backward_data(StreamRef s, const Tensor& dy, const Weights& weights, const Tensor& dx,
+                     const Tensor& workspace) override;
+  void backward_weights(StreamRef s, const Tensor& x, const Tensor& dy, const Tensor& dw,
+                        const Tensor& db, const Tensor& workspace) override;
+
+ private:
+  std::optional<CudnnPlan>& plan(PassKind pass) { return plans_[static_cast<size_t>(pass)]; }
+  // Runs the plan of a pass with the workspace that it wants out of `scratch`.
+  void run(StreamRef s, PassKind pass, std::span<void* const> data, Scratch& scratch);
+  int64_t rows() const { return y_.shape.n() * y_.shape.h() * y_.shape.w(); }
+
+  CudaBackend& backend_;
+  const Conv2dSpec spec_;
+  TensorSpec y_, w_, b_;  // w_, b_: as the plans read them
+  std::optional<CudnnPlan> plans_[3];
+  WeightReader w_reader_, b_reader_;
+  size_t workspace_bytes_ = 0;
+};
+
+CudaConv2d::CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec)
+    : backend_(backend),
+      spec_(spec),
+      y_{spec.y_shape(), spec.x.dtype, Layout::nhwc},
+      w_{spec.weight_shape(), spec.x.dtype, spec.x.layout},
+      b_{{spec.k}, bias_dtype(spec), Layout::plain},
+      w_reader_(backend.weight_copies(), w_, spec.passes.backward_weights),
+      b_reader_(backend.weight_copies(), b_, spec.passes.backward_weights) {
+  backend.require(spec.x.dtype, "conv2d");
+  const PlanTarget target(backend.cudnn());
+  const EngineRules rules = rules_for(spec.numerics);
+  const auto prepare = [&](PassKind pass, size_t own_bytes) {
+    plan(pass).emplace(make_conv2d_plan(target, spec, pass, rules));
+    Scratch scratch;
+    scratch.take(own_bytes);
+    scratch.take(plan(pass)->workspace_bytes());
+    workspace_bytes_ = std::max(workspace_bytes_, scratch.bytes());
+  };
+  prepare(PassKind::forward, 0);
+  if (spec.passes.backward_data) prepare(PassKind::backward_data, 0);
+  if (spec.passes.backward_weights) {
+    prepare(PassKind::backward_weights,
+            w_reader_.copy_bytes(Layout::nhwc));  // dw before it is converted
+    if (spec.bias) workspace_bytes_ = std::max(workspace_bytes_, column_sum_bytes(rows(), spec.k));
+  }
+}
+
+size_t CudaConv2d::kept_bytes() const {
+  return w_reader_.copy_bytes(Layout::nhwc) +
+         (spec_.bias ? b_reader_.copy_bytes(Layout::plain) : 0);
+}
+
+std::string CudaConv2d::describe(PassKind pass) const {
+  const auto& plan = plans_[static_cast<size_t>(pass)];
+  return plan ? plan->describe() : "none";
+}
+
+void CudaConv2d::run(StreamRef s, PassKind pass, std::span<void* const> data, Scratch& scratch) {
+  FT_CHECK(plan(pass).has_value(), "a convolution runs a pass that its plan was not made for");
+  plan(pass)->execute(backend_.cudnn(s), data, scratch.take(plan(pass)->workspace_bytes()));
+}
+
+void CudaConv2d::forward(StreamRef s, const Tensor& x, const Weights& weights,
+                         const Tensor& residual, const Tensor& y, const Tensor& workspace) {
+  FT_CHECK(x.spec() == spec_.x && y.spec() == y_ && residual.empty() != spec_.add_residual,
+           "conv2d runs on other tensors than it was planned for");
+  const cudaStream_t stream = backend_.enter(s);
+  const uint64_t capture = backend_.capture_number();
+  std::array<void*, 5> data{x.data(), w_reader_.get(stream, weights.w, weights.version, capture)};
+  size_t count = 2;
+  if (spec_.add_residual) data[count++] = residual.data();
+  if (spec_.bias) data[count++] = b_reader_.get(stream, weights.b, weights.version, capture);
+  data[count++] = y.data();
+  Scratch scratch(workspace);
+  run(s, PassKind::forward, std::span(data).first(count), scratch);
+}
+
+void CudaConv2d::backward_data(StreamRef s, const Tensor& dy, const Weights& weights,
+                               const Tensor& dx, const Tensor& workspace) {
+  FT_CHECK(dy.spec() == y_ && dx.spec() == spec_.x,
+           "conv2d runs on other tensors than it was planned for");
+  void* w = w_reader_.get(backend_.enter(s), weights.w, weights.version, backend_.capture_number());
+  Scratch scratch(workspace);
+  run(s, PassKind::backward_data, std::array{w, dy.data(), dx.data()}, scratch);
+}
+
+// cuDNN has no engine that reads 16 bits and writes f32, so a 16-bit dw is made and then converted;
+// the same step takes the padding of channels away.
+void CudaConv2d::backward_weights(StreamRef s, const Tensor& x, const Tensor& dy, const Tensor& dw,
+                                  const Tensor& db, const Tensor& workspace) {
+  FT_CHECK(x.spec() == spec_.x && dy.spec() == y_,
+           "conv2d runs on other tensors than it was planned for");
+  const cudaStream_t stream = backend_.enter(s);
+  if (!db.empty())
+    column_sum(stream, dy.spec().dtype, dy.data(), rows(), spec_.k, db.as<float>(),
+               workspace.data());
+  if (dw.empty()) return;
+  Scratch scratch(workspace);
+  const bool direct = dw.spec() == w_;
+  const Tensor made = direct ? dw : Tensor(w_, scratch.take(w_.bytes()));
+  run(s, PassKind::backward_weights, std::array{x.data(), dy.data(), made.data()}, scratch);
+  if (!direct) convert(stream, made, dw);
+}
+
+}  // namespace
+
+std::unique_ptr<Conv2dPlan> CudaBackend::make_conv2d(const Conv2dSpec& spec) {
+  check_spec(spec, "conv2d");
+  activate();
+  return std::make_unique<CudaConv2d>(*this, spec);
+}
+
+}  // namespace ft::cuda
