@@ -1,5 +1,5 @@
-// The form of the stored pictures in this folder: file bytes and the pixels that they must become, both
-// in hexadecimal.
+// The form of the stored pictures in this folder: file bytes and the pixels that they must become,
+// both in hexadecimal.
 #pragma once
 
 namespace ft::test {
