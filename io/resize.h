@@ -8,20 +8,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "io/input_recipe.h"
 #include "io/resize_kernels.h"
 #include "io/resize_taps.h"
 
 namespace ft {
 
-enum class ResizeMode {
-  squash,           // to width x height, the aspect ratio is ignored
-  short_side_crop,  // the short side becomes short_side, then the centre width x height is cut out
-};
-
 struct ResizeSpec {
   ResizeMode mode = ResizeMode::squash;
   int width = 224, height = 224;  // of the result
-  int short_side = 256;           // short_side_crop only; at least max(width, height)
+  int short_side = 256;           // crop only; at least max(width, height)
 };
 
 // Scale the whole picture to scaled_width x scaled_height, keep the given window of it.

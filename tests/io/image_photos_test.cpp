@@ -28,7 +28,7 @@ constexpr const char* kSkipped = "set FT_PHOTOS to a folder with train/ and val/
 TEST(ImagePhotos, every_photo_decodes_and_other_formats_are_named) {
   const auto files = photo_files();
   if (files.empty()) GTEST_SKIP() << kSkipped;
-  ImageReader reader({ResizeMode::short_side_crop, 224, 224, 256});
+  ImageReader reader({ResizeMode::crop, 224, 224, 256});
   std::vector<uint8_t> slot(reader.slot_bytes());
   size_t decoded = 0, others = 0;
   for (const fs::path& path : files) {

@@ -204,7 +204,7 @@ TEST(Resize, plan_places_the_crop_as_torchvision) {
                           {333, 500, 256, 384, 16, 80},          {1000, 257, 996, 256, 386, 16},
                           {1, 20000, 256, 5120000, 16, 2559888}, {257, 500, 256, 498, 16, 137},
                           {640, 427, 383, 256, 80, 16},          {311, 500, 256, 411, 16, 94}};
-  const ResizeSpec spec{ResizeMode::short_side_crop, 224, 224, 256};
+  const ResizeSpec spec{ResizeMode::crop, 224, 224, 256};
   for (const auto& c : cases) {
     const ResizePlan p = plan_resize(spec, c[0], c[1]);
     EXPECT_EQ(std::tie(p.scaled_width, p.scaled_height, p.left, p.top, p.width, p.height),
@@ -217,13 +217,13 @@ TEST(Resize, plan_refuses_a_crop_larger_than_the_short_side) {
   const auto bad = [](ResizeSpec spec) {
     return test::error_of([&] { plan_resize(spec, 10, 10); }).number();
   };
-  EXPECT_EQ(bad({ResizeMode::short_side_crop, 224, 224, 223}), 2130);
+  EXPECT_EQ(bad({ResizeMode::crop, 224, 224, 223}), 2130);
   EXPECT_EQ(bad({ResizeMode::squash, 0, 224}), 2130);
   EXPECT_EQ(bad({ResizeMode::squash, 1, 1}), 0);
 }
 
 TEST(Resize, extreme_shapes_work) {
-  const ResizeSpec crop{ResizeMode::short_side_crop, 24, 24, 32};
+  const ResizeSpec crop{ResizeMode::crop, 24, 24, 32};
   const int shapes[][2] = {{1, 1}, {1, 20000}, {20000, 1}, {2, 9999}};
   for (const auto& s : shapes) {
     const Bytes in(static_cast<size_t>(s[0]) * static_cast<size_t>(s[1]) * 3, 77);
