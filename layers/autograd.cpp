@@ -15,14 +15,14 @@ void Compiler::walk_backward() {
   output.gradient = new_block(output.spec.bytes(), 0, end_time());  // the seed, written once
   for (size_t i = out_.nodes_.size(); i-- > 0;) {
     CompiledNode& c = out_.nodes_[i];
-    const size_t inputs = node(c).inputs.size();
+    const size_t inputs = c.inputs.size();
     c.flow.assign(inputs, GradientFlow::none);
     c.side.assign(inputs, -1);
     if (!c.runs_backward) continue;
-    FT_CHECK(value(node(c).output).gradient != -1, node(c).name + " has no gradient to start from");
-    extend(value(node(c).output).gradient, backward_time(i));
+    FT_CHECK(value(c.output).gradient != -1, c.name + " has no gradient to start from");
+    extend(value(c.output).gradient, backward_time(i));
     for (size_t k = 0; k < inputs; ++k)
-      if (needs_gradient(node(c).inputs[k])) contribute(i, k);
+      if (needs_gradient(c.inputs[k])) contribute(i, k);
   }
   for (size_t v = 0; v < out_.values_.size(); ++v)
     if (out_.values_[v].gradient != -1 && pinned_gradient(static_cast<ValueId>(v)))
@@ -33,7 +33,7 @@ void Compiler::walk_backward() {
 // passes dy on, and an element-wise node writes over dy, unless that dy has to survive.
 void Compiler::contribute(size_t i, size_t k) {
   CompiledNode& c = out_.nodes_[i];
-  const ValueId x = node(c).inputs[k], y = node(c).output;
+  const ValueId x = c.inputs[k], y = c.output;
   CompiledValue& target = value(x);
   const int64_t now = backward_time(i);
   const bool first = target.gradient == -1;
@@ -60,10 +60,9 @@ std::string CompiledGraph::tape() const {
   std::string text;
   for (auto c = nodes_.rbegin(); c != nodes_.rend(); ++c) {
     if (!c->runs_backward) continue;
-    const Node& n = graph_.nodes()[static_cast<size_t>(c->node)];
-    text += fmt::format("{:<28} d({})", n.name, n.name);
+    text += fmt::format("{:<28} d({})", c->name, c->name);
     for (size_t k = 0; k < c->flow.size(); ++k) {
-      const std::string& x = graph_.values()[static_cast<size_t>(n.inputs[k])].name;
+      const std::string& x = graph_.values()[static_cast<size_t>(c->inputs[k])].name;
       switch (c->flow[k]) {
         case GradientFlow::none: break;
         case GradientFlow::write: text += fmt::format(" -> d({})", x); break;
@@ -73,9 +72,9 @@ std::string CompiledGraph::tape() const {
         case GradientFlow::pass_add: text += fmt::format(" added to d({})", x); break;
       }
     }
-    for (int p = 0; c->wants_dw && p < n.parameter_count; ++p) {
-      const Parameter& parameter = graph_.parameters()[static_cast<size_t>(n.first_parameter + p)];
-      if (parameter.trainable && !parameter.is_statistic())
+    for (int p : c->parameters) {
+      const Parameter& parameter = graph_.parameters()[static_cast<size_t>(p)];
+      if (c->wants_dw && parameter.trainable && !parameter.is_statistic())
         text += fmt::format(" -> d({})", parameter.name);
     }
     if (c->plan.backward_reads_x) text += "; reads x";

@@ -24,6 +24,12 @@ size_t CompiledGraph::unplanned_bytes() const {
   return plan_arena(copy, false);
 }
 
+double CompiledGraph::flops(const CompiledNode& node) const {
+  std::vector<Shape> shapes;
+  for (ValueId v : node.inputs) shapes.push_back(values_[static_cast<size_t>(v)].spec.shape);
+  return node.layer->flops(shapes);
+}
+
 Compiler::Compiler(CompiledGraph& out, Backend& backend)
     : out_(out), graph_(out.graph_), options_(out.options_), backend_(backend) {
   const size_t values = graph_.values().size();
@@ -41,6 +47,7 @@ Compiler::Compiler(CompiledGraph& out, Backend& backend)
 void Compiler::run() {
   select_nodes();
   find_active();
+  connect();
   set_up_layers();
   place_values();
   walk_backward();
@@ -54,12 +61,16 @@ void Compiler::select_nodes() {
     if (!wanted[static_cast<size_t>(it->output)] || it->output == options_.from) continue;
     for (ValueId v : it->inputs) wanted[static_cast<size_t>(v)] = true;
   }
-  position_.assign(graph_.nodes().size(), -1);
   for (size_t i = 0; i < graph_.nodes().size(); ++i) {
     const Node& n = graph_.nodes()[i];
     if (!wanted[static_cast<size_t>(n.output)] || n.output == options_.from) continue;
-    position_[i] = static_cast<int>(out_.nodes_.size());
-    out_.nodes_.emplace_back().node = static_cast<int>(i);
+    CompiledNode& c = out_.nodes_.emplace_back();
+    c.node = static_cast<int>(i);
+    c.name = n.name;
+    c.inputs = n.inputs;
+    c.output = n.output;
+    for (int p = 0; p < n.parameter_count; ++p) c.parameters.push_back(n.first_parameter + p);
+    c.layer = n.layer->clone();
   }
   FT_CHECK(!out_.nodes_.empty(), "no node lies between the two ends of the compilation");
   for (size_t v = 0; v < wanted.size(); ++v) out_.values_[v].used = wanted[v];
@@ -71,68 +82,81 @@ void Compiler::find_active() {
   const bool training = options_.mode == Mode::training;
   for (size_t v = 0; v < pinned_gradient_.size(); ++v) needs_gradient_[v] = pinned_gradient_[v];
   for (CompiledNode& c : out_.nodes_) {
-    const Node& n = node(c);
-    const auto first = graph_.parameters().begin() + n.first_parameter;
-    const bool has_trainable = std::any_of(first, first + n.parameter_count, [](const Parameter& p) {
+    const bool has_trainable = std::ranges::any_of(c.parameters, [&](int i) {
+      const Parameter& p = graph_.parameters()[static_cast<size_t>(i)];
       return p.trainable && !p.is_statistic();
     });
     const bool input_needs =
-        std::ranges::any_of(n.inputs, [&](ValueId v) { return needs_gradient(v); });
+        std::ranges::any_of(c.inputs, [&](ValueId v) { return needs_gradient(v); });
     c.wants_dw = training && has_trainable;
     c.runs_backward = c.wants_dw || input_needs;
     c.training = training && c.runs_backward;
-    c.bn = bn_mode(n, has_trainable);
-    FT_CHECK(!c.wants_dw || c.bn != BnMode::frozen || n.layer->kind() != "batchnorm2d",
-             n.name + ": gamma and beta of a frozen batch-norm must not be trainable");
-    if (c.runs_backward) needs_gradient_[static_cast<size_t>(n.output)] = true;
+    c.bn = bn_mode(has_trainable);
+    FT_CHECK(!c.wants_dw || c.bn != BnMode::frozen || c.layer->kind() != "batchnorm2d",
+             c.name + ": gamma and beta of a frozen batch-norm must not be trainable");
+    if (c.runs_backward) needs_gradient_[static_cast<size_t>(c.output)] = true;
   }
   if (needs_gradient(options_.to)) pinned_gradient_[static_cast<size_t>(options_.to)] = true;
 }
 
 // Without an override: evaluation uses running statistics; in training a batch-norm whose gamma and beta are
 // frozen is frozen as a whole, any other uses the statistics of its batch.
-BnMode Compiler::bn_mode(const Node&, bool trains) const {
+BnMode Compiler::bn_mode(bool trains) const {
   if (options_.mode == Mode::inference) return BnMode::frozen;
   if (options_.bn) return *options_.bn;
   return trains ? BnMode::batch : BnMode::frozen;
 }
 
+// Who makes and who reads every value, now that it is settled what runs.
+void Compiler::connect() {
+  producer_.assign(out_.values_.size(), -1);
+  users_.assign(out_.values_.size(), {});
+  for (CompiledValue& v : out_.values_) v.used = false;
+  for (size_t i = 0; i < out_.nodes_.size(); ++i) {
+    const CompiledNode& c = out_.nodes_[i];
+    producer_[static_cast<size_t>(c.output)] = static_cast<int>(i);
+    value(c.output).used = true;
+    for (ValueId v : c.inputs) {
+      value(v).used = true;
+      users_[static_cast<size_t>(v)].push_back(i);
+    }
+  }
+}
+
 // The loss and its logits stay in f32 (f64); everything else has the compute type.
-DType Compiler::output_dtype(const CompiledNode& c) const {
+DType Compiler::output_dtype(ValueId y) const {
   const DType compute = options_.numerics.compute;
   if (compute == DType::f64) return DType::f64;
-  const Value& y = graph_.values()[static_cast<size_t>(node(c).output)];
-  const bool feeds_loss = std::ranges::any_of(y.users, [&](int user) {
+  const std::vector<int>& users = graph_.values()[static_cast<size_t>(y)].users;
+  const bool feeds_loss = std::ranges::any_of(users, [&](int user) {
     return graph_.nodes()[static_cast<size_t>(user)].layer->kind() == "softmax_cross_entropy";
   });
-  return y.users.empty() || feeds_loss ? DType::f32 : compute;
+  return users.empty() || feeds_loss ? DType::f32 : compute;
 }
 
 LayerSetup Compiler::layer_setup(const CompiledNode& c, const std::vector<TensorSpec>& x) const {
   std::vector<bool> wants_dx;
-  for (ValueId v : node(c).inputs) wants_dx.push_back(needs_gradient(v));
-  return {backend_,   node(c).name, static_cast<uint32_t>(c.node), x, c.training,
-          c.bn,       output_dtype(c), wants_dx, c.wants_dw, options_.numerics};
+  for (ValueId v : c.inputs) wants_dx.push_back(needs_gradient(v));
+  return {backend_, c.name, static_cast<uint32_t>(c.node), x,          c.training,
+          c.bn,     output_dtype(c.output), wants_dx, c.wants_dw, options_.numerics};
 }
 
 void Compiler::set_up_layers() {
   for (size_t v = 0; v < out_.values_.size(); ++v) {
     const Value& description = graph_.values()[v];
     CompiledValue& compiled = out_.values_[v];
-    if (!compiled.used || description.producer != -1) continue;
+    if (!compiled.used || producer_[v] != -1) continue;
     const bool image = description.dtype != DType::i32;
-    compiled.spec = {description.shape.with_n(options_.batch),
-                     image ? options_.numerics.compute : DType::i32,
-                     image && description.shape.rank() == 4 ? backend_.image_layout(options_.numerics.compute) : Layout::plain};
+    const DType compute = options_.numerics.compute;
+    compiled.spec = {description.shape.with_n(options_.batch), image ? compute : DType::i32,
+                     image && description.shape.rank() == 4 ? backend_.image_layout(compute) : Layout::plain};
   }
   if (options_.from != -1) value(options_.from).spec = options_.from_spec;
   for (CompiledNode& c : out_.nodes_) {
-    const Node& n = node(c);
     std::vector<TensorSpec> x;
-    for (ValueId v : n.inputs) x.push_back(value(v).spec);
-    c.layer = n.layer->clone();
+    for (ValueId v : c.inputs) x.push_back(value(v).spec);
     c.plan = c.layer->setup(layer_setup(c, x));
-    value(n.output).spec = c.plan.y;
+    value(c.output).spec = c.plan.y;
   }
 }
 

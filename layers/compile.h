@@ -39,9 +39,14 @@ enum class GradientFlow : uint8_t {
   pass_add,    // dx is dy, and is added to what is there
 };
 
+// One thing that runs: a node of the graph, or several that a rewrite made one.
 struct CompiledNode {
-  int node = -1;                  // index in Graph::nodes()
-  std::unique_ptr<Layer> layer;   // clone with plans
+  int node = -1;                  // index in Graph::nodes(): the (last) node whose output it computes
+  std::string name;               // "conv1", or "conv1+bn1+relu" where fused
+  std::vector<ValueId> inputs;
+  ValueId output = -1;
+  std::vector<int> parameters;    // in Graph::parameters(), as the layer wants them
+  std::unique_ptr<Layer> layer;   // with plans
   LayerPlan plan;
   bool training = false;          // dropout on, batch statistics
   BnMode bn = BnMode::frozen;
@@ -74,6 +79,9 @@ class CompiledGraph {
   size_t arena_bytes() const { return arena_bytes_; }
   // Bytes that the same step would take if no block shared memory.
   size_t unplanned_bytes() const;
+
+  // 2 * multiply-adds of the forward pass of one node at this batch size.
+  double flops(const CompiledNode& node) const;
 
   // One line a node: what it does, where its output lies, which plan runs.
   std::string str() const;

@@ -16,10 +16,11 @@ class Compiler {
   // compile.cpp: what runs, and with which plans
   void select_nodes();
   void find_active();
+  void connect();
   void set_up_layers();
   LayerSetup layer_setup(const CompiledNode& c, const std::vector<TensorSpec>& x) const;
-  BnMode bn_mode(const Node& node, bool trains) const;
-  DType output_dtype(const CompiledNode& c) const;
+  BnMode bn_mode(bool trains) const;
+  DType output_dtype(ValueId y) const;
   // lifetimes.cpp: forward memory
   void place_values();
   bool may_overwrite(size_t i) const;
@@ -28,7 +29,6 @@ class Compiler {
   void walk_backward();
   void contribute(size_t i, size_t input);
 
-  const Node& node(const CompiledNode& c) const { return graph_.nodes()[static_cast<size_t>(c.node)]; }
   CompiledValue& value(ValueId v) { return out_.values_[static_cast<size_t>(v)]; }
   const CompiledValue& value(ValueId v) const { return out_.values_[static_cast<size_t>(v)]; }
   bool needs_gradient(ValueId v) const { return needs_gradient_[static_cast<size_t>(v)]; }
@@ -46,7 +46,8 @@ class Compiler {
   CompileOptions& options_;
   Backend& backend_;
   std::vector<bool> kept_, needs_gradient_, pinned_gradient_;
-  std::vector<int> position_;                  // node -> index in out_.nodes_, or -1
+  std::vector<int> producer_;                  // value -> index in out_.nodes_, or -1: given from outside
+  std::vector<std::vector<size_t>> users_;     // value -> indices in out_.nodes_, ascending
   std::vector<std::vector<ValueId>> members_;  // block -> values that lie in it
 };
 

@@ -37,18 +37,17 @@ Tensor Executor::gradient(ValueId v) const {
 }
 
 Executor::Bound Executor::bind(const CompiledNode& c) const {
-  const Node& node = compiled_.graph().nodes()[static_cast<size_t>(c.node)];
   Bound b;
-  b.y = value(node.output);
-  if (c.runs_backward) b.dy = gradient(node.output);
-  for (size_t k = 0; k < node.inputs.size(); ++k) {
-    const ValueId v = node.inputs[k];
+  b.y = value(c.output);
+  if (c.runs_backward) b.dy = gradient(c.output);
+  for (size_t k = 0; k < c.inputs.size(); ++k) {
+    const ValueId v = c.inputs[k];
     b.x.push_back(value(v));
     const bool flows = c.runs_backward && c.flow[k] != GradientFlow::none;
     b.dx.push_back(flows ? gradient(v) : Tensor{});
     b.side.push_back(flows ? block(c.side[k], b.x.back().spec()) : Tensor{});
   }
-  for (int p = 0; p < node.parameter_count; ++p) b.params.push_back(parameters_.view(node.first_parameter + p));
+  for (int p : c.parameters) b.params.push_back(parameters_.view(p));
   b.aux = bytes_block(c.aux);
   b.forward_workspace = bytes_block(c.forward_workspace);
   b.backward_workspace = bytes_block(c.backward_workspace);
@@ -57,9 +56,8 @@ Executor::Bound Executor::bind(const CompiledNode& c) const {
 
 // Versions of the parameters move between steps; where they lie does not.
 void Executor::refresh(const CompiledNode& c, Bound& bound) const {
-  const Node& node = compiled_.graph().nodes()[static_cast<size_t>(c.node)];
   for (size_t p = 0; p < bound.params.size(); ++p)
-    bound.params[p].version = parameters_.version(node.first_parameter + static_cast<int>(p));
+    bound.params[p].version = parameters_.version(c.parameters[p]);
 }
 
 void Executor::notify(Observer::When when, const CompiledNode& c, const Pass& pass) const {

@@ -10,16 +10,13 @@ namespace ft {
 void Compiler::place_values() {
   for (size_t v = 0; v < out_.values_.size(); ++v) {
     CompiledValue& compiled = out_.values_[v];
-    const ValueId id = static_cast<ValueId>(v);
-    const int producer = graph_.values()[v].producer;
-    const bool input = producer == -1 || id == options_.from;
-    if (!compiled.used || !input) continue;
+    if (!compiled.used || producer_[v] != -1) continue;
     compiled.block = new_block(compiled.spec.bytes(), 0, 0);
-    members_.back().push_back(id);
+    members_.back().push_back(static_cast<ValueId>(v));
   }
   for (size_t i = 0; i < out_.nodes_.size(); ++i) {
     CompiledNode& c = out_.nodes_[i];
-    const ValueId y = node(c).output, x = node(c).inputs[0];
+    const ValueId y = c.output, x = c.inputs[0];
     if (c.plan.alias || may_overwrite(i)) {
       value(y).block = value(x).block;
     } else {
@@ -35,20 +32,16 @@ void Compiler::place_values() {
 
 bool Compiler::may_overwrite(size_t i) const {
   const CompiledNode& c = out_.nodes_[i];
-  const ValueId x = node(c).inputs[0];
+  const ValueId x = c.inputs[0];
   if (!c.plan.may_overwrite_x || value(x).spec != c.plan.y) return false;
   for (ValueId v : members_[static_cast<size_t>(value(x).block)]) {
-    const Value& description = graph_.values()[static_cast<size_t>(v)];
-    if (kept(v) || description.producer == -1 || v == options_.from) return false;
-    const CompiledNode& producer =
-        out_.nodes_[static_cast<size_t>(position_[static_cast<size_t>(description.producer)])];
+    const int made_by = producer_[static_cast<size_t>(v)];
+    if (kept(v) || made_by == -1) return false;
+    const CompiledNode& producer = out_.nodes_[static_cast<size_t>(made_by)];
     if (producer.runs_backward && producer.plan.backward_reads_y) return false;
-    for (int user : description.users) {
-      const int at = position_[static_cast<size_t>(user)];
-      if (at == -1) continue;
-      const CompiledNode& reader = out_.nodes_[static_cast<size_t>(at)];
-      if (static_cast<size_t>(at) > i) return false;
-      if (reader.runs_backward && reader.plan.backward_reads_x) return false;
+    for (size_t user : users_[static_cast<size_t>(v)]) {
+      const CompiledNode& reader = out_.nodes_[user];
+      if (user > i || (reader.runs_backward && reader.plan.backward_reads_x)) return false;
     }
   }
   return true;
@@ -58,11 +51,11 @@ bool Compiler::may_overwrite(size_t i) const {
 void Compiler::extend_reads(size_t i) {
   CompiledNode& c = out_.nodes_[i];
   const int64_t now = forward_time(i), later = backward_time(i);
-  for (ValueId v : node(c).inputs) {
+  for (ValueId v : c.inputs) {
     extend(value(v).block, now);
     if (c.runs_backward && c.plan.backward_reads_x) extend(value(v).block, later);
   }
-  if (c.runs_backward && c.plan.backward_reads_y) extend(value(node(c).output).block, later);
+  if (c.runs_backward && c.plan.backward_reads_y) extend(value(c.output).block, later);
   if (c.plan.aux_bytes > 0) c.aux = new_block(c.plan.aux_bytes, now, c.runs_backward ? later : now);
   if (c.plan.workspace_bytes == 0) return;
   c.forward_workspace = new_block(c.plan.workspace_bytes, now, now);

@@ -85,9 +85,8 @@ std::string graph_dot(const Graph& graph) {
 std::string CompiledGraph::str() const {
   std::string text;
   for (const CompiledNode& c : nodes_) {
-    const Node& n = graph_.nodes()[static_cast<size_t>(c.node)];
-    text += fmt::format("{:<28} {}{}{}", n.name, c.training ? "train" : "eval ",
-                        c.runs_backward ? " backward" : "         ", place(*this, n.output));
+    text += fmt::format("{:<28} {}{}{}", c.name, c.training ? "train" : "eval ",
+                        c.runs_backward ? " backward" : "         ", place(*this, c.output));
     const std::string plan = c.plan.alias ? "view" : c.layer->describe(PassKind::forward);
     text += plan.empty() ? "\n" : "  " + plan + "\n";
   }

@@ -189,7 +189,7 @@ TEST(Engine, a_frozen_prefix_is_in_evaluation_mode_keeps_nothing_and_does_not_ch
   for (size_t p = 0; p < before.size(); ++p)
     EXPECT_EQ(before[p], step.parameters->get(static_cast<int>(p), step.stream->ref()));
   for (const CompiledNode& c : step.compiled->nodes()) {
-    const std::string& name = net.graph.nodes()[static_cast<size_t>(c.node)].name;
+    const std::string& name = c.name;
     EXPECT_EQ(c.runs_backward, name == "fc" || name == "loss") << name;
     EXPECT_TRUE(c.bn == BnMode::frozen || !name.starts_with("bn")) << name;
     EXPECT_TRUE(c.plan.alias || name != "drop");
