@@ -1,0 +1,21 @@
+// One function a command. Each returns the exit status 0 or throws ft::Error.
+#pragma once
+
+#include "apps/ftrun/options.h"
+#include "tensor/error.h"
+
+namespace ft::app {
+
+int run_finetune(const FinetuneOptions& options);
+int run_evaluate(const EvaluateOptions& options);
+int run_predict(const PredictOptions& options);
+int run_summary(const SummaryOptions& options);
+int run_inspect(const std::string& file, bool tensors);
+int run_gradcheck(const GradcheckOptions& options);
+int run_bench(const BenchOptions& options);
+int run_demo_data(const DemoDataOptions& options);
+
+// Parses the command line and runs the command.
+int run(int argc, char** argv);
+
+}  // namespace ft::app

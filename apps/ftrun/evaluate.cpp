@@ -1,0 +1,56 @@
+// ftrun evaluate: how good a fine-tuned network is on a dataset.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "apps/ftrun/commands.h"
+#include "apps/ftrun/evaluator.h"
+#include "apps/ftrun/preprocess.h"
+#include "apps/ftrun/progress.h"
+#include "apps/ftrun/results.h"
+
+namespace ft::app {
+namespace {
+
+// The splits to evaluate: the one asked for, else test, else val.
+const Split& choose_split(const Dataset& data, const std::string& wanted) {
+  for (const std::string& name : wanted.empty() ? std::vector<std::string>{"test", "val"} : std::vector<std::string>{wanted})
+    if (const Split* s = data.find(name); s != nullptr && !s->samples.empty()) return *s;
+  throw Error(2224, "--data", wanted.empty() ? "there is neither a test nor a val folder" : "there is no " + wanted + " folder",
+              "give --data with such a folder, or --val or --test");
+}
+
+}  // namespace
+
+int run_evaluate(const EvaluateOptions& o) {
+  const auto start = std::chrono::steady_clock::now();
+  const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
+  Backend& backend = *chosen.backend;
+  const auto stream = backend.make_stream();
+  fmt::print("device      {}: {}\n", backend.describe(), chosen.reason);
+  const WeightFile file = load_weights(o.weights);
+  Network network = load_network(file, backend, stream->ref());
+  fmt::print("model       {}; input {}\n", network.model.name, describe(network.recipe));
+  const Prescanned data = find_data(o.data, network.classes);
+  const Split& split = choose_split(data.data, o.split);
+  fmt::print("{:<11} {} images; {} bad ones skipped\n", split.name, split.samples.size(), data.skipped.size());
+  std::optional<RunFolder> folder;
+  if (!o.out.empty()) folder = make_run_folder(o.out, o.force, {});
+  Evaluator evaluator(network, backend, numerics_of(o.common.precision, backend), o.batch);
+  evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));
+  Progress progress("evaluating", static_cast<int64_t>(split.samples.size()));
+  std::vector<ImageResult> results =
+      evaluator.run(split.samples, make_decode(network.recipe, false, 0), o.data.workers, stream->ref(),
+                    [&](int64_t done) { progress.update(done); });
+  progress.finish();
+  ResultWriter writer(folder ? &*folder : nullptr, network.classes);
+  writer.add_split(split, std::move(results));
+  if (folder) writer.write_predictions();
+  writer.print_and_write_confusion(o.print);
+  fmt::print("time        {}\n", duration_text(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+  if (folder) writer.list_files();
+  return 0;
+}
+
+}  // namespace ft::app

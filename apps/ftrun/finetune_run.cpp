@@ -1,0 +1,147 @@
+// Fine-tuning: training, validation, choosing the best, and what is written at the end.
+#include "apps/ftrun/finetune_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apps/ftrun/commands.h"
+#include "apps/ftrun/progress.h"
+#include "apps/ftrun/results.h"
+#include "io/atomic_file.h"
+
+namespace ft::app {
+
+void FinetuneRun::train() {
+  LoaderOptions l;
+  l.batch = settings_.batch;
+  l.height = network_.recipe.height;
+  l.width = network_.recipe.width;
+  l.seed = options_.common.seed;
+  l.shuffle = options_.shuffle == "once" ? Shuffle::once : options_.shuffle == "never" ? Shuffle::never : Shuffle::every_epoch;
+  l.drop_last = options_.drop_last;
+  l.workers = options_.data.workers;
+  const std::vector<Sample>& samples = split("train").samples;
+  const size_t pixels = samples.size() * static_cast<size_t>(l.height * l.width * 3);
+  if (!options_.flip && pixels <= (size_t{2} << 30)) l.cache_bytes = static_cast<int64_t>(pixels);
+  Loader loader(samples, decode_, l);
+  loader.start(0, 0, static_cast<uint64_t>(settings_.epochs));
+  Progress progress("training", settings_.epochs * (static_cast<int64_t>(samples.size()) - plan_.dropped));
+  for (int64_t epoch = 0; epoch < settings_.epochs; ++epoch) train_epoch(epoch, loader, progress);
+  progress.finish();
+  loader_stats_ = loader.stats();
+}
+
+void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, Progress& progress) {
+  const std::vector<Sample>& samples = split("train").samples;
+  const auto name = [&](uint32_t i) { return samples[i].path; };
+  StepReport sum;
+  double epoch_s = 0;
+  for (int64_t b = 0; b < plan_.batches; ++b) {
+    const double before = seconds();
+    const Batch* batch = loader.next();
+    FT_CHECK(batch != nullptr, "the loader ended before its epoch");
+    const StepReport step = trainer_->step(*batch, stream_->ref(), name);
+    sum.images += step.images;
+    sum.correct += step.correct;
+    sum.loss_sum += step.loss_sum;
+    sum.rate = step.rate;
+    images_trained_ += step.images;
+    const double now = seconds();
+    epoch_s += now - before;
+    progress.update(images_trained_,
+                    fmt::format("epoch {}, loss {:.4f}, accuracy {:.1f} %, rate {:g}, {:.0f} images/s", epoch + 1,
+                                sum.loss_sum / static_cast<double>(sum.images),
+                                100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images),
+                                step.rate, static_cast<double>(sum.images) / epoch_s));
+    const bool last = b + 1 == plan_.batches;
+    const bool last_of_run = last && epoch + 1 == settings_.epochs;
+    if (settings_.val_every > 0 && validation_due(trainer_->state().step, last_of_run)) validate();
+  }
+  train_s_ += epoch_s;
+  trainer_->end_epoch();
+  epochs_.emplace_back(trainer_->state().step, sum);
+  log_.add({epoch + 1, trainer_->state().step, "train", sum.loss_sum / static_cast<double>(sum.images),
+            static_cast<double>(sum.correct) / static_cast<double>(sum.images), sum.rate,
+            static_cast<double>(sum.images) / epoch_s, seconds()});
+  progress.finish();
+  if (settings_.val_every == 0) validate();
+  const Validation& v = validations_.back();
+  fmt::print("epoch {:>3}/{}  train loss {:.4f} accuracy {:5.1f} %   val loss {:.4f} accuracy {:5.1f} %{}   {:.1f} images/s\n",
+             epoch + 1, settings_.epochs, sum.loss_sum / static_cast<double>(sum.images),
+             100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images), v.loss, 100 * v.accuracy,
+             best_ && best_->step == v.step ? " *" : "  ", static_cast<double>(sum.images) / epoch_s);
+  std::fflush(stdout);
+}
+
+// MATLAB's rule: at iteration 1, at multiples of N, and at the last iteration.
+bool FinetuneRun::validation_due(int64_t step, bool last) const {
+  return step == 1 || step % settings_.val_every == 0 || last;
+}
+
+std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what) {
+  Progress progress(what, static_cast<int64_t>(s.samples.size()));
+  const Decode plain = make_decode(network_.recipe, false, 0);
+  return evaluator_->run(s.samples, plain, options_.data.workers, stream_->ref(),
+                         [&](int64_t done) { progress.update(done); });
+}
+
+void FinetuneRun::validate() {
+  const double before = seconds();
+  const std::vector<ImageResult> results = evaluate(split("val"), "validation");
+  double loss = 0, correct = 0;
+  for (const ImageResult& r : results) {
+    loss += r.loss;
+    correct += r.predicted == r.label;
+  }
+  const double n = static_cast<double>(results.size());
+  validations_.push_back({trainer_->state().step, loss / n, correct / n});
+  const double took = seconds() - before;
+  validate_s_ += took;
+  const int64_t epoch = (trainer_->state().step + plan_.batches - 1) / plan_.batches;
+  log_.add({epoch, trainer_->state().step, "val", loss / n, correct / n, {}, n / took, seconds()});
+  const Validation& now = validations_.back();
+  if (!best_ || now.accuracy > best_->accuracy || (now.accuracy == best_->accuracy && now.loss < best_->loss)) {
+    best_ = now;
+    save_best();
+  }
+}
+
+// Kept in memory and on disk: a run that dies leaves its best network behind.
+void FinetuneRun::save_best() {
+  best_file_ = weight_file_of(network_, stream_->ref());
+  best_file_.notes["validation_accuracy"] = fmt::format("{:.6f}", best_->accuracy);
+  best_file_.notes["step"] = fmt::format("{}", best_->step);
+  save_weights(*folder_ / "best.h5", best_file_);
+}
+
+void FinetuneRun::write_results() {
+  WeightFile last = weight_file_of(network_, stream_->ref());
+  last.notes["step"] = fmt::format("{}", trainer_->state().step);
+  save_weights(*folder_ / "last.h5", last);
+  for (const NamedTensor& t : best_file_.tensors)
+    network_.parameters->set(network_.model.graph.find_parameter(t.name), t.data, stream_->ref());
+
+  fmt::print("\nbest validation accuracy {:.2f} % (step {}); everything below is that network\n",
+             100 * best_->accuracy, best_->step);
+  ResultWriter writer(&*folder_, network_.classes);
+  for (const char* name : {"val", "test"}) {
+    const Split* s = data_.data.find(name);
+    if (s == nullptr || s->samples.empty()) continue;
+    writer.add_split(*s, evaluate(*s, name));
+  }
+  writer.write_tables(log_);
+  writer.print_and_write_confusion(options_.print);
+  const double total = seconds();
+  fmt::print("time        {} in all: training {} ({:.1f} images/s), validation {}; the {} was the slower side\n",
+             duration_text(total), duration_text(train_s_), static_cast<double>(images_trained_) / train_s_,
+             duration_text(validate_s_), loader_stats_.slower_side());
+  writer.list_files();
+}
+
+int run_finetune(const FinetuneOptions& options) {
+  FinetuneRun(options).run();
+  return 0;
+}
+
+}  // namespace ft::app

@@ -1,0 +1,88 @@
+// One fine-tuning run from its options to its files. All state of the run is in this object.
+#pragma once
+
+#include <chrono>
+
+#include "apps/ftrun/evaluator.h"
+#include "apps/ftrun/options.h"
+#include "apps/ftrun/preprocess.h"
+#include "apps/ftrun/trainer.h"
+#include "io/metrics.h"
+#include "io/run_folder.h"
+#include "io/run_tables.h"
+
+namespace ft::app {
+
+// A validation of the whole set.
+struct Validation {
+  int64_t step = 0;
+  double loss = 0, accuracy = 0;
+};
+
+// The numbers that the options, the protocol and the defaults come to.
+struct Settings {
+  int64_t epochs = 0, batch = 0, micro_batch = 0;
+  double lr = 0;
+  int64_t val_every = 0;  // iterations; 0: at the end of each epoch
+  bool squash = false, dataset_mean = false;
+};
+Settings resolve(const FinetuneOptions& options, bool pretrained);
+
+class FinetuneRun {
+ public:
+  explicit FinetuneRun(const FinetuneOptions& options);
+  // Everything; throws ft::Error.
+  void run();
+
+ private:
+  // finetune_setup.cpp: everything before step 1
+  void open_device();
+  void load_file();
+  void find_images();
+  void build_network();
+  void compile();
+  void print_header();
+  void print_data() const;
+  void print_parameters() const;
+  void print_forecast();
+  // finetune_run.cpp: training and what is written at the end
+  void train();
+  void train_epoch(int64_t epoch, Loader& loader, class Progress& progress);
+  bool validation_due(int64_t step, bool last) const;
+  void validate();
+  void save_best();
+  void write_results();
+  std::vector<ImageResult> evaluate(const Split& split, const char* what);
+
+  const Split& split(const char* name) const { return *data_.data.find(name); }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+  FinetuneOptions options_;
+  Settings settings_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  ChosenBackend backend_;
+  std::unique_ptr<Stream> stream_;
+  std::optional<WeightFile> file_;
+  Prescanned data_;
+  std::optional<RunFolder> folder_;
+  Network network_;
+  LoadReport loaded_;
+  Decode decode_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Evaluator> evaluator_;
+  Tensor arena_, state_;
+  EpochPlan plan_;
+  // progress of the run
+  MetricsLog log_;
+  std::vector<Validation> validations_;
+  std::vector<std::pair<int64_t, StepReport>> epochs_;  // step at the end, sums of the epoch
+  std::optional<Validation> best_;
+  WeightFile best_file_;
+  LoaderStats loader_stats_;
+  double train_s_ = 0, validate_s_ = 0;
+  int64_t images_trained_ = 0;
+};
+
+}  // namespace ft::app

@@ -1,0 +1,228 @@
+// Fine-tuning: everything that happens, and is said, before step 1.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/ftrun/finetune_run.h"
+#include "apps/ftrun/progress.h"
+#include "models/transfer.h"
+
+namespace ft::app {
+namespace {
+
+std::optional<BnMode> bn_override(const std::string& text) {
+  if (text == "batch") return BnMode::batch;
+  if (text == "running") return BnMode::running;
+  if (text == "frozen") return BnMode::frozen;
+  return std::nullopt;
+}
+
+Shuffle shuffle_of(const std::string& text) {
+  return text == "once" ? Shuffle::once : text == "never" ? Shuffle::never : Shuffle::every_epoch;
+}
+
+}  // namespace
+
+Settings resolve(const FinetuneOptions& o, bool pretrained) {
+  const bool matlab = o.protocol == "matlab";
+  Settings s;
+  s.epochs = o.epochs.value_or(matlab ? 6 : pretrained ? 10 : 30);
+  s.batch = o.batch.value_or(matlab ? 256 : 32);
+  s.micro_batch = o.micro_batch.value_or(s.batch);
+  s.lr = o.lr.value_or(matlab ? 1e-4 : pretrained ? 1e-3 : 1e-2);
+  const std::string every = o.val_every.empty() ? (matlab ? "3" : "epoch") : o.val_every;
+  s.val_every = every == "epoch" ? 0 : std::stoll(every);
+  s.squash = o.resize.empty() ? matlab : o.resize == "squash";
+  s.dataset_mean = o.mean.empty() ? matlab : o.mean == "dataset";
+  return s;
+}
+
+FinetuneRun::FinetuneRun(const FinetuneOptions& options) : options_(options) {}
+
+void FinetuneRun::open_device() {
+  backend_ = choose_backend(options_.common.device, {options_.common.threads});
+  stream_ = backend_.backend->make_stream();
+  fmt::print("device      {}: {}\n", backend_.backend->describe(), backend_.reason);
+}
+
+void FinetuneRun::load_file() {
+  if (!options_.weights.empty()) {
+    file_ = load_weights(options_.weights);
+    if (options_.model.empty()) options_.model = file_->model;
+    if (file_->model != options_.model)
+      throw Error(2330, options_.weights,
+                  fmt::format("the file holds {}, not {}", file_->model, options_.model),
+                  "leave --model out, or give the file that belongs to it");
+  }
+  if (options_.model.empty())
+    throw Error(2002, "--model", "neither a model nor weights are given",
+                "say --model alexnet-tv (or another), or --weights FILE.h5");
+  settings_ = resolve(options_, file_.has_value());
+  find_model(options_.model);
+}
+
+void FinetuneRun::find_images() {
+  std::vector<std::filesystem::path> inputs;
+  for (const std::string& p : {options_.data.data, options_.data.train, options_.data.val, options_.data.test})
+    if (!p.empty()) inputs.emplace_back(p);
+  data_ = find_data(options_.data, {});
+  folder_ = make_run_folder(options_.out, options_.force, inputs);
+}
+
+void FinetuneRun::build_network() {
+  const ModelInfo& info = find_model(options_.model);
+  const int side = options_.input_size.value_or(file_ ? file_->recipe.height : info.recipe.input_size);
+  network_.classes = data_.data.classes;
+  network_.model = build_model(info, static_cast<int64_t>(network_.classes.size()), side, side);
+  network_.recipe = published_recipe(info, side, side);
+  if (file_) {
+    const InputRecipe published = network_.recipe;
+    network_.recipe = file_->recipe;
+    if (side != file_->recipe.height) {
+      network_.recipe.height = network_.recipe.width = side;
+      if (network_.recipe.resize == ResizeMode::crop) network_.recipe.short_side = published.short_side;
+    }
+  }
+  if (settings_.squash) {
+    network_.recipe.resize = ResizeMode::squash;
+    network_.recipe.short_side = 0;
+  } else if (options_.resize == "crop") {
+    network_.recipe.resize = ResizeMode::crop;
+    network_.recipe.short_side = published_recipe(info, side, side).short_side;
+  }
+  if (settings_.dataset_mean) {
+    std::array<double, 3> mean = mean_of(split("train").samples, network_.recipe, options_.data.workers);
+    if (network_.recipe.colour_order == ColourOrder::bgr) std::swap(mean[0], mean[2]);
+    for (size_t c = 0; c < 3; ++c) network_.recipe.mean[c] = mean[c] * network_.recipe.scale;
+  }
+  TransferOptions transfer;
+  transfer.pretrained = file_.has_value();
+  transfer.freeze = options_.freeze;
+  transfer.unfreeze = options_.unfreeze;
+  transfer.head_lr_factor = options_.head_lr_factor;
+  transfer.lr_factors = options_.lr_factors;
+  transfer.decay_factors = options_.decay_factors;
+  transfer.bn = bn_override(options_.bn);
+  transfer.matlab_factors = options_.protocol == "matlab";
+  apply_transfer(network_.model, transfer);
+  network_.parameters = std::make_unique<ParameterSet>(network_.model.graph, *backend_.backend);
+  network_.parameters->initialize(options_.common.seed, stream_->ref());
+  if (file_) loaded_ = load_parameters(network_, *file_, true, stream_->ref());
+}
+
+void FinetuneRun::compile() {
+  TrainerOptions t;
+  t.batch = settings_.batch;
+  t.micro_batch = settings_.micro_batch;
+  t.drop_last = options_.drop_last;
+  t.seed = options_.common.seed;
+  t.sgd = {options_.rule == "pytorch" ? SgdSpec::Rule::pytorch : SgdSpec::Rule::caffe,
+           options_.momentum, options_.l2};
+  t.schedule = {options_.schedule == "step" ? Schedule::Kind::step : Schedule::Kind::constant,
+                settings_.lr, options_.drop_factor, options_.drop_period};
+  t.numerics = numerics_of(options_.common.precision, *backend_.backend);
+  t.bn = bn_override(options_.bn);
+  const int64_t samples = static_cast<int64_t>(split("train").samples.size());
+  plan_ = plan_epoch(samples, settings_.batch, options_.drop_last);
+  trainer_ = std::make_unique<Trainer>(network_, *backend_.backend, t, samples);
+  evaluator_ = std::make_unique<Evaluator>(network_, *backend_.backend, t.numerics,
+                                           std::min<int64_t>(settings_.micro_batch, 64));
+  size_t bytes = evaluator_->compiled().arena_bytes();
+  for (const CompiledGraph* c : trainer_->compilations()) bytes = std::max(bytes, c->arena_bytes());
+  arena_ = Tensor({{static_cast<int64_t>(bytes)}, DType::u8, Layout::plain}, backend_.backend->allocator());
+  state_ = make_step_state(*backend_.backend);
+  trainer_->bind(arena_, state_);
+  evaluator_->bind(arena_, state_);
+  decode_ = make_decode(network_.recipe, options_.flip, options_.common.seed);
+}
+
+void FinetuneRun::print_data() const {
+  for (const Split& s : data_.data.splits) {
+    const std::vector<int64_t> counts = class_counts(s, network_.classes.size());
+    std::string classes;
+    for (size_t c = 0; c < counts.size() && c < 12; ++c)
+      classes += fmt::format("{}{} {}", c ? ", " : "", counts[c], escape(network_.classes[c]));
+    if (counts.size() > 12) classes += fmt::format(" and {} more classes", counts.size() - 12);
+    fmt::print("{:<11} {} images: {}\n", s.name, s.samples.size(), classes);
+  }
+  for (const std::string& line : data_.data.notes.lines()) fmt::print("note        {}\n", line);
+  if (!data_.skipped.empty()) {
+    fmt::print("skipped     {} bad images\n", data_.skipped.size());
+    for (size_t i = 0; i < data_.skipped.size() && i < 20; ++i)
+      fmt::print("            {}: {}\n", escape(data_.skipped[i].path), escape(data_.skipped[i].reason));
+  }
+}
+
+void FinetuneRun::print_parameters() const {
+  const Graph& graph = network_.model.graph;
+  int64_t all = 0, trainable = 0;
+  for (const Parameter& p : graph.parameters()) {
+    if (p.is_statistic()) continue;
+    all += p.shape.elements();
+    if (p.trainable) trainable += p.shape.elements();
+  }
+  fmt::print("model       {}, {} parameters, {} train\n", network_.model.name, all, trainable);
+  fmt::print("input       {}\n", describe(network_.recipe));
+  if (file_) {
+    fmt::print("weights     {}: {}\n", escape(options_.weights), summary(loaded_));
+  } else {
+    fmt::print("weights     none: from scratch, He initialisation, seed {}\n", options_.common.seed);
+  }
+  for (const ParameterGroup& g : network_.parameters->groups()) {
+    const std::string& first = graph.parameters()[static_cast<size_t>(g.parameters.front())].name;
+    const std::string& last = graph.parameters()[static_cast<size_t>(g.parameters.back())].name;
+    fmt::print("trains      {:>3} tensors at rate {:g} (factor {:g}), decay {:g}: {}{}\n", g.parameters.size(),
+               settings_.lr * g.lr_factor, g.lr_factor, options_.l2 * g.decay_factor, first,
+               first == last ? "" : " … " + last);
+  }
+  std::map<std::string, int> bn;
+  for (const CompiledNode& c : trainer_->compilations().back()->nodes()) {
+    if (c.layer->kind() == "batchnorm2d")
+      ++bn[c.bn == BnMode::batch ? "batch" : c.bn == BnMode::running ? "running" : "frozen"];
+  }
+  for (const auto& [mode, count] : bn) fmt::print("batch-norm  {} in mode {}\n", count, mode);
+}
+
+void FinetuneRun::print_forecast() {
+  const double parameters = static_cast<double>(network_.parameters->bytes());
+  const double optimizer = static_cast<double>(trainer_->optimizer_bytes());
+  size_t unplanned = 0;
+  for (const CompiledGraph* c : trainer_->compilations()) unplanned = std::max(unplanned, c->unplanned_bytes());
+  fmt::print("memory      {} of parameters and gradients, {} of optimizer and input, {} of activations "
+             "({} without reuse)\n",
+             bytes_text(parameters), bytes_text(optimizer), bytes_text(static_cast<double>(arena_.bytes())),
+             bytes_text(static_cast<double>(unplanned)));
+  const double per_image = evaluator_->measure(stream_->ref()) / static_cast<double>(evaluator_->batch());
+  const double train_images = static_cast<double>(split("train").samples.size()) - static_cast<double>(plan_.dropped);
+  const int64_t steps = plan_.batches * settings_.epochs;
+  const int64_t validations =
+      settings_.val_every == 0 ? settings_.epochs : 1 + steps / settings_.val_every + (steps % settings_.val_every != 0);
+  const double train_s = per_image * trainer_->cost_ratio() * train_images * static_cast<double>(settings_.epochs);
+  const double val_s = per_image * static_cast<double>(split("val").samples.size()) * static_cast<double>(validations);
+  fmt::print("plan        {} epochs of {} steps, batch {}{}; {} validations{}\n", settings_.epochs, plan_.batches,
+             settings_.batch,
+             settings_.micro_batch < settings_.batch ? fmt::format(" in micro-batches of {}", settings_.micro_batch) : "",
+             validations, plan_.note.empty() ? "" : "; " + plan_.note);
+  fmt::print("forecast    training {}, validation {}\n", duration_text(train_s), duration_text(val_s));
+}
+
+void FinetuneRun::print_header() {
+  print_data();
+  print_parameters();
+  print_forecast();
+  std::fflush(stdout);
+}
+
+void FinetuneRun::run() {
+  open_device();
+  load_file();
+  find_images();
+  build_network();
+  compile();
+  print_header();
+  train();
+  write_results();
+}
+
+}  // namespace ft::app

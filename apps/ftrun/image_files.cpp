@@ -1,0 +1,70 @@
+// Images named one by one or by folder.
+#include "apps/ftrun/image_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+
+#include "apps/ftrun/preprocess.h"
+
+namespace ft::app {
+
+namespace fs = std::filesystem;
+
+std::vector<Sample> collect_image_files(const std::vector<std::string>& names) {
+  std::vector<Sample> samples;
+  for (const std::string& name : names) {
+    std::error_code fault;
+    if (!fs::exists(name, fault))
+      throw Error(2230, name, "there is no such file or folder", "check the name");
+    if (!fs::is_directory(name, fault)) {
+      samples.push_back({name, -1});
+      continue;
+    }
+    std::vector<std::string> found;
+    for (fs::recursive_directory_iterator it(name, fs::directory_options::skip_permission_denied, fault), end;
+         it != end; it.increment(fault)) {
+      if (fault) throw Error(2232, name, "the folder cannot be read [" + fault.message() + "]", "check its permissions");
+      const std::string file = it->path().filename().string();
+      if (file.starts_with(".")) {
+        if (it->is_directory(fault)) it.disable_recursion_pending();
+        continue;
+      }
+      if (!it->is_directory(fault)) found.push_back(it->path().string());
+    }
+    std::ranges::sort(found);
+    for (std::string& path : found) samples.push_back({std::move(path), -1});
+  }
+  if (samples.empty()) throw Error(2231, names.front(), "no image was found", "name images or folders that hold some");
+  return samples;
+}
+
+std::vector<Sample> check_image_files(const std::vector<Sample>& samples, bool skip, int workers,
+                                      std::vector<BadFile>& bad) {
+  const CheckFile check = make_check();
+  std::vector<std::string> reasons(samples.size());
+  parallel_for(static_cast<int64_t>(samples.size()), workers, [&](int64_t i) {
+    const size_t k = static_cast<size_t>(i);
+    try {
+      check(samples[k]);
+    } catch (const Error& e) {
+      if (!skip || e.status() != ExitStatus::bad_input) throw;
+      reasons[k] = e.seen();
+    }
+  });
+  std::vector<Sample> good;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (reasons[i].empty()) {
+      good.push_back(samples[i]);
+    } else {
+      bad.push_back({samples[i].path, reasons[i]});
+    }
+  }
+  if (good.empty())
+    throw Error(2231, samples.front().path, "none of the files is a usable image", "name at least one good image");
+  return good;
+}
+
+}  // namespace ft::app

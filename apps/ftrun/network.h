@@ -1,0 +1,41 @@
+// A model on a backend with its parameters, the recipe of its images and the names of its classes: what
+// every command works with, and what a weight file holds.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/weights.h"
+#include "io/weights_match.h"
+#include "layers/parameter_set.h"
+#include "models/model.h"
+
+namespace ft::app {
+
+struct Network {
+  Model model;
+  InputRecipe recipe;
+  std::vector<std::string> classes;
+  std::unique_ptr<ParameterSet> parameters;  // made last, when freezing is decided
+};
+
+// The recipe of a published network at this input size: its own short side in proportion.
+InputRecipe published_recipe(const ModelInfo& info, int height, int width);
+// How a backend turns pixels into the input of this recipe.
+NormalizeSpec normalize_spec(const InputRecipe& recipe);
+// "crop 224x224 of short side 256, RGB, /255, mean 0.485 …": one line for headers.
+std::string describe(const InputRecipe& recipe);
+// f32, tf32 and bf16 as numerics; throws Error 3021 if the backend has no such products.
+NumericsPolicy numerics_of(const std::string& precision, const Backend& backend);
+
+// Puts every tensor of the file into the network's parameters; those of the head stay as they were drawn
+// where `new_head`. Strict: throws Error 2320 with three lists unless all else is used exactly once.
+LoadReport load_parameters(Network& network, const WeightFile& file, bool new_head, StreamRef s);
+// The network as a weight file.
+WeightFile weight_file_of(const Network& network, StreamRef s);
+
+// A network as its weight file describes it, ready to predict. Nothing trains.
+Network load_network(const WeightFile& file, Backend& backend, StreamRef s);
+
+}  // namespace ft::app

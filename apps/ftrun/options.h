@@ -1,0 +1,139 @@
+// All choices of a run, as the command line gives them (docs/cli.md is the one list of names). Plain values;
+// "not given" is an empty optional or string, so that a protocol or a weight file can decide.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ft::app {
+
+struct CommonOptions {
+  std::string device = "auto";
+  int threads = 0;
+  std::string precision = "f32";
+  uint64_t seed = 0;
+};
+
+struct DataOptions {
+  std::string data, train, val, test;
+  std::string bad_images = "fail";
+  double max_bad = 1;  // percent, with --bad-images=skip
+  bool allow_missing_classes = false;
+  int workers = 2;
+};
+
+// pattern -> factor of weights, factor of biases
+using FactorList = std::vector<std::pair<std::string, std::pair<double, double>>>;
+
+struct FinetuneOptions {
+  CommonOptions common;
+  DataOptions data;
+  std::string model, weights, out;
+  bool force = false;
+  std::string protocol;  // "" or "matlab"
+  // optimisation
+  std::optional<double> lr;
+  double momentum = 0.9;
+  double l2 = 1e-4;
+  std::string rule = "caffe";      // caffe, pytorch
+  std::string schedule = "constant";
+  double drop_factor = 0.1;
+  int64_t drop_period = 10;
+  std::optional<int64_t> epochs, batch, micro_batch;
+  bool drop_last = false;
+  std::string shuffle = "every-epoch";
+  double head_lr_factor = 20;
+  FactorList lr_factors, decay_factors;
+  std::string freeze, unfreeze, bn;
+  // input
+  std::optional<int> input_size;
+  std::string resize;  // squash, crop
+  std::string mean;    // weights, dataset
+  bool flip = false;
+  // what a person sees
+  std::string val_every;  // "epoch" or a number of iterations
+  std::string print = "train-set,test-set,confusion,gradcam";
+};
+
+struct EvaluateOptions {
+  CommonOptions common;
+  DataOptions data;
+  std::string weights, out, split;
+  int64_t batch = 32;
+  bool force = false;
+  std::string print = "test-set,confusion,gradcam";
+};
+
+struct PredictOptions {
+  CommonOptions common;
+  std::vector<std::string> files;
+  std::string weights;
+  std::string bad_images = "fail";
+  int64_t batch = 32;
+  int top = 5;
+  bool json = false;
+  int workers = 2;
+};
+
+struct ExplainOptions {
+  CommonOptions common;
+  std::vector<std::string> files;
+  std::string weights, out = "gradcam.png", target = "logit", map, class_name;
+};
+
+struct SummaryOptions {
+  CommonOptions common;
+  std::string model, weights, freeze, unfreeze, bn;
+  int64_t classes = 2, batch = 1;
+  std::optional<int> input_size;
+  bool backward = false, dot = false, plan = false;
+};
+
+struct GradcheckOptions {
+  std::string model, layer;
+  uint64_t seed = 0;
+  int64_t samples = 20;
+  std::optional<int> input_size;
+};
+
+struct BenchOptions {
+  CommonOptions common;
+  std::string model = "resnet50", mode = "train", freeze, unfreeze;
+  int64_t batch = 32, steps = 10, classes = 2;
+  std::optional<int> input_size;
+  bool head_only = false, json = false;
+};
+
+struct DemoDataOptions {
+  std::string out;
+  uint64_t seed = 0;
+  int source_per_class = 0, target_per_class = 0;  // 0: the default of the task
+  bool force = false;
+};
+
+// What the command line asks for: exactly one command.
+struct CommandLine {
+  std::string command;
+  FinetuneOptions finetune;
+  EvaluateOptions evaluate;
+  PredictOptions predict;
+  ExplainOptions explain;
+  SummaryOptions summary;
+  GradcheckOptions gradcheck;
+  BenchOptions bench;
+  DemoDataOptions demo_data;
+  std::string inspect_file;
+  bool inspect_tensors = false;
+};
+
+// Parses and checks every value. Help and version print and return false. Throws Error 20xx that names the
+// flag, what was given and what is allowed; an unknown flag gets the nearest known one.
+bool parse_command_line(int argc, char** argv, CommandLine& out);
+
+// "Flag = value" of every choice, for run.toml and the header.
+std::vector<std::pair<std::string, std::string>> describe(const FinetuneOptions& options);
+
+}  // namespace ft::app

@@ -1,0 +1,161 @@
+// The training loop's step.
+#include "apps/ftrun/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ft::app {
+namespace {
+
+// Stops at the first node whose output holds a NaN or an infinity, in the order of the walk.
+class FiniteGuard : public Observer {
+ public:
+  const std::string& culprit() const { return culprit_; }
+
+  void observe(When when, const CompiledNode& node, const Pass& pass) override {
+    if (when != When::after_forward || !culprit_.empty()) return;
+    const TensorSpec spec{pass.y.shape(), DType::f32, Layout::plain};
+    const Tensor plain(spec, pass.backend.allocator());
+    std::vector<float> values(static_cast<size_t>(spec.shape.elements()));
+    pass.backend.convert(pass.stream, pass.y, plain);
+    pass.backend.download(pass.stream, plain, values.data());
+    pass.backend.synchronize(pass.stream);
+    if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+      culprit_ = node.name;
+  }
+
+ private:
+  std::string culprit_;
+};
+
+}  // namespace
+
+Trainer::Trainer(Network& network, Backend& backend, const TrainerOptions& options, int64_t samples)
+    : network_(network),
+      backend_(backend),
+      options_(options),
+      sgd_(*network.parameters, backend, options.sgd),
+      normalize_(normalize_spec(network.recipe)) {
+  options_.micro_batch = std::min({options_.micro_batch, options_.batch, samples});
+  const EpochPlan plan = plan_epoch(samples, options_.batch, options_.drop_last);
+  for (int64_t n : {std::min(options_.batch, samples), plan.last_size}) {
+    if (n >= options_.micro_batch) compile_size(options_.micro_batch);
+    if (n % options_.micro_batch != 0) compile_size(n % options_.micro_batch);
+  }
+  const int64_t most = options_.micro_batch;
+  pixels_ = Tensor({{most, network.recipe.height, network.recipe.width, 3}, DType::u8, Layout::plain},
+                   backend.allocator());
+  if (options_.micro_batch < std::min(options_.batch, samples))
+    sums_ = Tensor(network.parameters->gradients().spec(), backend.allocator());
+  loss_.resize(static_cast<size_t>(most));
+  seed_.resize(static_cast<size_t>(most));
+  logits_.resize(static_cast<size_t>(most * network.model.classes));
+}
+
+void Trainer::compile_size(int64_t n) {
+  if (sizes_.contains(n)) return;
+  CompileOptions compile;
+  compile.batch = n;
+  compile.mode = Mode::training;
+  compile.numerics = options_.numerics;
+  compile.bn = options_.bn;
+  compile.keep = {network_.model.logits};
+  sizes_[n].graph = std::make_unique<CompiledGraph>(network_.model.graph, backend_, compile);
+}
+
+void Trainer::bind(const Tensor& arena, const Tensor& state) {
+  device_state_ = state;
+  for (auto& [n, compiled] : sizes_)
+    compiled.executor = std::make_unique<Executor>(*compiled.graph, *network_.parameters, backend_, arena, state);
+}
+
+std::vector<const CompiledGraph*> Trainer::compilations() const {
+  std::vector<const CompiledGraph*> all;
+  for (const auto& [n, compiled] : sizes_) all.push_back(compiled.graph.get());
+  return all;
+}
+
+double Trainer::cost_ratio() const {
+  const CompiledGraph& graph = *sizes_.rbegin()->second.graph;
+  double forward = 0, step = 0;
+  for (const CompiledNode& c : graph.nodes()) {
+    const double flops = graph.flops(c);
+    const bool makes_dx = c.runs_backward && c.flow[0] != GradientFlow::none;
+    forward += flops;
+    step += flops * (1 + (makes_dx ? 1 : 0) + (c.wants_dw ? 1 : 0));
+  }
+  return forward > 0 ? step / forward : 1;
+}
+
+void Trainer::upload_state(int64_t first, StreamRef s) {
+  host_state_ = {options_.seed, static_cast<uint64_t>(state_.step), static_cast<uint64_t>(first),
+                 options_.schedule.rate(state_.epoch)};
+  backend_.upload(s, &host_state_, device_state_);
+}
+
+StepReport Trainer::step(const Batch& batch, StreamRef s,
+                         const std::function<std::string(uint32_t)>& names) {
+  StepReport report;
+  report.images = batch.size();
+  report.rate = options_.schedule.rate(state_.epoch);
+  const bool split = batch.size() > options_.micro_batch;
+  if (split) backend_.fill_zero(s, sums_);
+  for (int64_t first = 0; first < batch.size(); first += options_.micro_batch) {
+    const int64_t n = std::min(options_.micro_batch, batch.size() - first);
+    micro_step(batch, first, n, s, report);
+    if (!std::isfinite(report.loss_sum)) report_not_finite(batch, first, n, s, names);
+    if (split) backend_.add(s, sums_, network_.parameters->gradients(), sums_);
+  }
+  sgd_.step(s, split ? sums_ : network_.parameters->gradients(), device_state_);
+  ++state_.step;
+  ++state_.batch_in_epoch;
+  return report;
+}
+
+void Trainer::micro_step(const Batch& batch, int64_t first, int64_t n, StreamRef s, StepReport& report) {
+  Executor& executor = *sizes_.at(n).executor;
+  const size_t image = static_cast<size_t>(network_.recipe.height * network_.recipe.width * 3);
+  upload_state(first, s);
+  const Tensor pixels = pixels_.slice(0, {n, network_.recipe.height, network_.recipe.width, 3});
+  backend_.upload(s, batch.pixels.data() + static_cast<size_t>(first) * image, pixels);
+  backend_.upload(s, batch.labels.data() + first, executor.value(network_.model.labels));
+  std::fill_n(seed_.begin(), n, static_cast<float>(1.0 / static_cast<double>(batch.size())));
+  backend_.upload(s, seed_.data(), executor.gradient(network_.model.loss));
+  backend_.normalize_image(s, normalize_, pixels, executor.value(network_.model.image));
+  executor.forward(s);
+  backend_.download(s, executor.value(network_.model.loss), loss_.data());
+  backend_.download(s, executor.value(network_.model.logits), logits_.data());
+  backend_.synchronize(s);
+  const auto classes = network_.model.classes;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto row = std::span(logits_).subspan(static_cast<size_t>(i * classes), static_cast<size_t>(classes));
+    report.loss_sum += loss_[static_cast<size_t>(i)];
+    report.correct += std::ranges::max_element(row) - row.begin() == batch.labels[static_cast<size_t>(first + i)];
+  }
+  if (std::isfinite(report.loss_sum)) executor.backward(s);
+}
+
+void Trainer::report_not_finite(const Batch& batch, int64_t first, int64_t n, StreamRef s,
+                                const std::function<std::string(uint32_t)>& names) {
+  Executor& executor = *sizes_.at(n).executor;
+  FiniteGuard guard;
+  executor.add_observer(&guard);
+  executor.forward(s);
+  std::string files;
+  for (int64_t i = first; i < std::min(first + n, first + 5); ++i)
+    files += (files.empty() ? "" : ", ") + names(batch.samples[static_cast<size_t>(i)]);
+  if (n > 5) files += fmt::format(" and {} more", n - 5);
+  throw Error(6001, guard.culprit().empty() ? "loss" : guard.culprit(),
+              fmt::format("the loss is not finite in step {} of epoch {} (first at this node; images: {})",
+                          state_.step + 1, state_.epoch + 1, files),
+              "use a smaller --lr; nothing was updated by this step");
+}
+
+void Trainer::end_epoch() {
+  ++state_.epoch;
+  state_.batch_in_epoch = 0;
+}
+
+}  // namespace ft::app
