@@ -12,7 +12,6 @@
 
 #include <atomic>
 #include <fstream>
-#include <regex>
 #include <thread>
 
 #include "io/image_reader.h"
@@ -153,16 +152,21 @@ TEST(Image, other_formats_are_named) {
 }
 
 TEST(Image, every_refusal_names_file_cause_and_remedy_in_one_line) {
-  const Bytes cut = test::drawn_jpeg(30, 30);
-  const Error e = error_of([&] {
-    decode_image({cut.data(), cut.size() - 1}, "data/cat/0031.jpg");
-  });
-  EXPECT_TRUE(std::regex_match(
-      e.line(),
-      std::regex("ftrun: error E2107: data/cat/0031\\.jpg: JPEG ends early \\(no end marker "
-                 "after byte ([0-9,]+) of \\1\\); remove or replace the file, or run with "
-                 "--bad-images=skip")))
-      << e.line();
+  const Bytes file = test::drawn_jpeg(30, 30);
+  const ByteSpan cut = ByteSpan(file).first(file.size() - 1);
+  const Error e = error_of([&] { decode_image(cut, "data/cat/0031.jpg"); });
+  const std::string n = grouped(static_cast<int64_t>(cut.size()));
+  EXPECT_EQ(e.line(),
+            "ftrun: error E2107: data/cat/0031.jpg: JPEG ends early (no end marker after byte " +
+                n + " of " + n + "); remove or replace the file, or run with --bad-images=skip");
+}
+
+TEST(Image, numbers_are_grouped_by_thousands) {
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(48213), "48,213");
+  EXPECT_EQ(grouped(-1234567), "-1,234,567");
+  EXPECT_EQ(grouped(-123), "-123");
 }
 
 TEST(Image, limits_hold_before_anything_is_allocated) {
@@ -239,8 +243,8 @@ TEST(Image, pixel_bombs_are_refused_with_little_memory) {
 
 // Deflate can pack 1032 bytes into one: a picture of one pixel must not unpack to a gigabyte.
 TEST(Image, a_png_that_unpacks_without_end_is_stopped) {
-  const Bytes big = test::to_bytes(std::string(40'000'000, '\0'));
-  const Bytes wide = encode_png(big.data(), 40'000'000, 1, 1);
+  const Bytes big = test::to_bytes(std::string(4'000'000, '\0'));
+  const Bytes wide = encode_png(big.data(), 4'000'000, 1, 1);
   const ptrdiff_t at = 8 + 25;  // behind signature and IHDR
   const Bytes head = test::png_chunk("IHDR", test::png_header(1, 1, 8, 0));
   Bytes file = test::kPngSignature;
