@@ -22,6 +22,7 @@ class BatchNorm2d : public Layer {
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
   std::string describe(PassKind pass) const override;
+  double epsilon() const { return epsilon_; }
 
  private:
   double epsilon_, momentum_;

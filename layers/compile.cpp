@@ -48,6 +48,10 @@ void Compiler::run() {
   select_nodes();
   find_active();
   connect();
+  if (options_.fuse) {
+    fuse_frozen();
+    connect();
+  }
   set_up_layers();
   place_values();
   walk_backward();

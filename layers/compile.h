@@ -26,6 +26,7 @@ struct CompileOptions {
   TensorSpec from_spec;      // how `from` lies in memory
   std::vector<ValueId> keep;            // values that survive until the end of the step
   std::vector<ValueId> keep_gradients;  // values whose gradient is computed and survives; kept as well
+  bool fuse = true;                     // rewrites on; false: one compiled node for each of the graph
   bool reuse_memory = true;             // false: every block has its own place (for tests)
 };
 

@@ -17,6 +17,10 @@ class Compiler {
   void select_nodes();
   void find_active();
   void connect();
+  // rewrite.cpp: several nodes become one
+  void fuse_frozen();
+  void fuse_from(size_t i, std::vector<bool>& gone);
+  std::optional<size_t> only_reader(size_t i, const std::vector<bool>& gone) const;
   void set_up_layers();
   LayerSetup layer_setup(const CompiledNode& c, const std::vector<TensorSpec>& x) const;
   BnMode bn_mode(bool trains) const;

@@ -24,8 +24,10 @@ class Conv2d : public Layer {
   void backward(const Pass& pass) override;
   std::string describe(PassKind pass) const override;
 
- private:
+  const Conv2dConfig& config() const { return config_; }
   Conv2dSpec spec(const TensorSpec& x) const;
+
+ private:
   Conv2dConfig config_;
   std::unique_ptr<Conv2dPlan> plan_;
 };

@@ -9,7 +9,12 @@ Executor::Executor(CompiledGraph& compiled, ParameterSet& parameters, Backend& b
                    const Tensor& arena, const Tensor& state)
     : compiled_(compiled), parameters_(parameters), backend_(backend), arena_(arena), state_(state) {
   FT_CHECK(arena.bytes() >= compiled.arena_bytes(), "the arena is smaller than the plan");
-  for (const CompiledNode& c : compiled.nodes()) bound_.push_back(bind(c));
+  for (const CompiledNode& c : compiled.nodes()) {
+    bound_.push_back(bind(c));
+    if (c.bn != BnMode::batch || c.layer->kind() != "batchnorm2d") continue;
+    for (int p : c.parameters)
+      if (compiled.graph().parameters()[static_cast<size_t>(p)].is_statistic()) parameters.mark_moving(p);
+  }
 }
 
 Tensor Executor::block(int index, const TensorSpec& spec) const {
@@ -47,7 +52,10 @@ Executor::Bound Executor::bind(const CompiledNode& c) const {
     b.dx.push_back(flows ? gradient(v) : Tensor{});
     b.side.push_back(flows ? block(c.side[k], b.x.back().spec()) : Tensor{});
   }
-  for (int p : c.parameters) b.params.push_back(parameters_.view(p));
+  for (int p : c.parameters) {
+    b.params.push_back(parameters_.view(p));
+    if (!c.wants_dw) b.params.back().grad = {};  // it trains elsewhere, not in this compilation
+  }
   b.aux = bytes_block(c.aux);
   b.forward_workspace = bytes_block(c.forward_workspace);
   b.backward_workspace = bytes_block(c.backward_workspace);

@@ -129,7 +129,8 @@ ParamView ParameterSet::view(int parameter) const {
 }
 
 uint64_t ParameterSet::version(int parameter) const {
-  return load_version_ + (grad(parameter).empty() ? 0 : step_version_);
+  const Slot& slot = slots_[static_cast<size_t>(parameter)];
+  return load_version_ + (slot.grad.empty() && !slot.moving ? 0 : step_version_);
 }
 
 size_t ParameterSet::bytes() const { return values_.bytes() + gradients_.bytes(); }

@@ -36,6 +36,8 @@ class ParameterSet {
   ParamView view(int parameter) const;
   // Moves whenever the values of the parameter change.
   uint64_t version(int parameter) const;
+  // A training compilation updates this running statistic: its version moves with every step.
+  void mark_moving(int parameter) { slots_[static_cast<size_t>(parameter)].moving = true; }
 
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   const Tensor& values() const { return values_; }        // flat, trainable part first
@@ -50,6 +52,7 @@ class ParameterSet {
   struct Slot {
     Tensor value, grad;
     int64_t offset = 0;
+    bool moving = false;  // a running statistic of a batch-norm in mode batch
   };
   std::vector<float> download(const Tensor& t, StreamRef s) const;
 

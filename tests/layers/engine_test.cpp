@@ -277,5 +277,62 @@ TEST(Engine, dropout_changes_with_the_step_and_not_with_repetition) {
   EXPECT_NE(first, step.gradients());
 }
 
+// Convolution, batch-norm, add and ReLU of the frozen part become one node each, with the same result, also
+// after the weights and statistics changed.
+TEST(Engine, fused_inference_agrees_with_one_node_at_a_time) {
+  const SmallNet net;
+  CompileOptions options;
+  options.batch = 3;
+  options.to = net.logits;
+  Step fused(net, options);
+  options.fuse = false;
+  Step plain(net, options);
+  EXPECT_EQ(fused.compiled->nodes().front().name, "conv1+bn1+relu1");
+  EXPECT_EQ(fused.compiled->nodes()[3].name, "conv3+bn3+add+relu3");
+  EXPECT_EQ(fused.compiled->nodes().size() + 7, plain.compiled->nodes().size());
+  for (int round = 0; round < 2; ++round) {
+    for (Step* step : {&fused, &plain}) {
+      for (size_t p = 0; p < net.graph.parameters().size(); ++p) {
+        const Parameter& parameter = net.graph.parameters()[p];
+        const Rng rng(static_cast<uint64_t>(round), RngPurpose::test, p);
+        std::vector<float> values(static_cast<size_t>(parameter.shape.elements()));
+        for (size_t i = 0; i < values.size(); ++i)
+          values[i] = parameter.role == ParamRole::running_var ? 0.5f + rng.uniform(i)
+                                                               : static_cast<float>(0.3 * rng.normal(i));
+        step->parameters->set(static_cast<int>(p), values, step->stream->ref());
+      }
+      step->fill(net);
+      step->executor->forward(step->stream->ref());
+    }
+    const Tensor a = fused.executor->value(net.logits), b = plain.executor->value(net.logits);
+    for (int64_t i = 0; i < 9; ++i)
+      EXPECT_NEAR(a.as<float>()[i], b.as<float>()[i], 1e-5 * (1 + std::fabs(b.as<float>()[i]))) << i;
+  }
+}
+
+// The folded weights of an evaluation follow the statistics that training moves.
+TEST(Engine, folded_weights_follow_the_running_statistics) {
+  const SmallNet net;
+  Step train(net, training(4));
+  CompileOptions options;
+  options.batch = 4;
+  options.to = net.logits;
+  CompiledGraph compiled(net.graph, *train.backend, options);
+  Executor evaluation(compiled, *train.parameters, *train.backend, make_arena(*train.backend, {&compiled}), train.state);
+  const auto logits = [&] {
+    std::memcpy(evaluation.value(net.image).data(), train.executor->value(net.image).data(),
+                train.executor->value(net.image).bytes());
+    evaluation.forward(train.stream->ref());
+    const float* z = evaluation.value(net.logits).as<float>();
+    return std::vector<float>(z, z + 12);
+  };
+  train.fill(net);
+  const std::vector<float> before = logits();
+  train.run(net);
+  train.parameters->values_changed();
+  train.fill(net);
+  EXPECT_NE(before, logits());
+}
+
 }  // namespace
 }  // namespace ft
