@@ -9,6 +9,7 @@ int run(int argc, char** argv) {
   if (c.command == "finetune") return run_finetune(c.finetune);
   if (c.command == "evaluate") return run_evaluate(c.evaluate);
   if (c.command == "predict") return run_predict(c.predict);
+  if (c.command == "explain") return run_explain(c.explain);
   if (c.command == "summary") return run_summary(c.summary);
   if (c.command == "inspect") return run_inspect(c.inspect_file, c.inspect_tensors);
   if (c.command == "gradcheck") return run_gradcheck(c.gradcheck);

@@ -9,6 +9,7 @@ namespace ft::app {
 int run_finetune(const FinetuneOptions& options);
 int run_evaluate(const EvaluateOptions& options);
 int run_predict(const PredictOptions& options);
+int run_explain(const ExplainOptions& options);
 int run_summary(const SummaryOptions& options);
 int run_inspect(const std::string& file, bool tensors);
 int run_gradcheck(const GradcheckOptions& options);

@@ -37,7 +37,8 @@ int run_evaluate(const EvaluateOptions& o) {
   fmt::print("{:<11} {} images; {} bad ones skipped\n", split.name, split.samples.size(), data.skipped.size());
   std::optional<RunFolder> folder;
   if (!o.out.empty()) folder = make_run_folder(o.out, o.force, {});
-  Evaluator evaluator(network, backend, numerics_of(o.common.precision, backend), o.batch);
+  const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
+  Evaluator evaluator(network, backend, numerics, o.batch);
   evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));
   Progress progress("evaluating", static_cast<int64_t>(split.samples.size()));
   std::vector<ImageResult> results =
@@ -48,6 +49,7 @@ int run_evaluate(const EvaluateOptions& o) {
   writer.add_split(split, std::move(results));
   if (folder) writer.write_predictions();
   writer.print_and_write_confusion(o.print);
+  if (folder) writer.write_pictures(o.print, data.data, network, backend, numerics, o.common.seed, stream->ref());
   fmt::print("time        {}\n", duration_text(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
   if (folder) writer.list_files();
   return 0;

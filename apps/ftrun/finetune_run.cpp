@@ -8,6 +8,7 @@
 #include "apps/ftrun/commands.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/results.h"
+#include "apps/ftrun/run_record.h"
 #include "io/atomic_file.h"
 
 namespace ft::app {
@@ -130,12 +131,25 @@ void FinetuneRun::write_results() {
     if (s == nullptr || s->samples.empty()) continue;
     writer.add_split(*s, evaluate(*s, name));
   }
+  CurveData curves;
+  const double per_epoch = static_cast<double>(plan_.batches);
+  for (const auto& [step, sum] : epochs_)
+    curves.train.push_back({static_cast<double>(step) / per_epoch, sum.loss_sum / static_cast<double>(sum.images),
+                            static_cast<double>(sum.correct) / static_cast<double>(sum.images)});
+  for (const Validation& v : validations_) curves.val.push_back({static_cast<double>(v.step) / per_epoch, v.loss, v.accuracy});
   writer.write_tables(log_);
+  writer.write_curves(curves);
   writer.print_and_write_confusion(options_.print);
+  writer.write_pictures(options_.print, data_.data, network_, *backend_.backend,
+                        numerics_of(options_.common.precision, *backend_.backend), options_.common.seed, stream_->ref());
   const double total = seconds();
   fmt::print("time        {} in all: training {} ({:.1f} images/s), validation {}; the {} was the slower side\n",
              duration_text(total), duration_text(train_s_), static_cast<double>(images_trained_) / train_s_,
              duration_text(validate_s_), loader_stats_.slower_side());
+  writer.write_run(record_run(options_, settings_, network_, *backend_.backend,
+                              {total, train_s_, validate_s_, static_cast<double>(images_trained_) / train_s_,
+                               best_->step, trainer_->state().step, best_->accuracy, best_->loss,
+                               loader_stats_.slower_side()}));
   writer.list_files();
 }
 

@@ -133,7 +133,4 @@ struct CommandLine {
 // flag, what was given and what is allowed; an unknown flag gets the nearest known one.
 bool parse_command_line(int argc, char** argv, CommandLine& out);
 
-// "Flag = value" of every choice, for run.toml and the header.
-std::vector<std::pair<std::string, std::string>> describe(const FinetuneOptions& options);
-
 }  // namespace ft::app

@@ -8,6 +8,7 @@
 
 #include "apps/ftrun/evaluator.h"
 #include "io/metrics.h"
+#include "io/run_config.h"
 #include "io/run_folder.h"
 #include "io/run_tables.h"
 
@@ -31,10 +32,10 @@ class ResultWriter {
   void write_tables(const MetricsLog& log);  // predictions.csv, metrics.csv, metrics.jsonl
   void write_curves(const CurveData& curves);
   void print_and_write_confusion(const std::string& print);
+  // train-set.png, test-set.png, gradcam.png as far as `print` names them.
   void write_pictures(const std::string& print, const Dataset& data, Network& network, Backend& backend,
-                      StreamRef s);
-  void write_run(const std::vector<std::pair<std::string, std::string>>& options, const Backend& backend,
-                 double seconds);
+                      const NumericsPolicy& numerics, uint64_t seed, StreamRef s);
+  void write_run(const RunConfig& record);  // run.toml
   void list_files() const;
 
   // Only predictions.csv; for evaluate, which trains nothing.
@@ -45,7 +46,9 @@ class ResultWriter {
     const Split* split;
     std::vector<ImageResult> results;
   };
-  void write(const std::string& name, const std::string& bytes, const std::string& what);
+  void write(const std::string& name, std::span<const std::byte> bytes, const std::string& what);
+  void write(const std::string& name, const std::string& text, const std::string& what);
+  void write_confusion_picture(const SplitResults& part);
   ConfusionMatrix matrix_of(const SplitResults& r) const;
 
   const RunFolder* folder_;

@@ -1,0 +1,20 @@
+// run.toml: every choice of a run as it was used (defaults and protocol filled in), the versions, and what
+// came out. The keys of [options] are the names of the flags.
+#pragma once
+
+#include "apps/ftrun/finetune_run.h"
+#include "io/run_config.h"
+
+namespace ft::app {
+
+struct RunOutcome {
+  double seconds = 0, train_s = 0, validate_s = 0, images_per_s = 0;
+  int64_t best_step = 0, steps = 0;
+  double best_accuracy = 0, best_loss = 0;
+  std::string slower_side;
+};
+
+RunConfig record_run(const FinetuneOptions& options, const Settings& settings, const Network& network,
+                     const Backend& backend, const RunOutcome& outcome);
+
+}  // namespace ft::app
