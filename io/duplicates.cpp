@@ -1,10 +1,8 @@
 // Equal files by size and SHA-256, and what to make of them.
 #include "io/duplicates.h"
 
-#include <openssl/evp.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <map>
 #include <set>
 
@@ -13,28 +11,22 @@
 #include "io/file_bytes.h"
 #include "io/names.h"
 #include "io/prescan.h"
+#include "io/sha256.h"
 
 namespace ft {
 namespace {
-
-using Digest = std::array<unsigned char, 32>;
 
 struct File {
   const Sample* sample;
   size_t split;
 };
 
-Digest digest_of(const std::string& path) {
+std::string digest_of(const std::string& path) {
   // Files of a dataset are checked one by one before; here only their disappearance is left.
   FileReadOptions read;
   read.first_error = 2230;
   read.what = "image";
-  const FileBytes file = read_file_bytes(path, read);
-  Digest digest{};
-  const int done =
-      EVP_Digest(file.bytes().data(), file.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
-  FT_CHECK(done == 1, "libcrypto computes SHA-256");
-  return digest;
+  return sha256_hex(read_file_bytes(path, read).bytes());
 }
 
 // Files whose size another file has too, in the order of the dataset. Empty ones are left out: they
@@ -87,14 +79,14 @@ std::vector<std::string> describe(const std::vector<SameFiles>& groups) {
 Duplicates find_duplicates(const Dataset& data, int threads,
                            const std::function<void(int64_t, int64_t)>& progress) {
   const std::vector<File> files = files_of_equal_size(data);
-  std::vector<Digest> digests(files.size());
+  std::vector<std::string> digests(files.size());
   const auto work = [&](int64_t i) {
     const auto k = static_cast<size_t>(i);
     digests[k] = digest_of(files[k].sample->path);
   };
   parallel_for(static_cast<int64_t>(files.size()), threads, work, progress);
 
-  std::map<Digest, std::vector<size_t>> equal;
+  std::map<std::string, std::vector<size_t>> equal;
   for (size_t i = 0; i < files.size(); ++i) equal[digests[i]].push_back(i);
   std::map<size_t, std::vector<File>> groups;  // by their first file: the order of the dataset
   for (const auto& [digest, members] : equal)

@@ -212,6 +212,14 @@ TEST(Loader, tells_which_side_is_slower) {
   EXPECT_GE(waiting.stats().decode_s, 0.008);
   EXPECT_GT(waiting.stats().wait_s, 0.001);
 
+  Loader idle(samples, draw,
+              small(2));  // its two batches fit: never blocked, however long it idles
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  idle.start(0);
+  while (idle.next() != nullptr) {
+  }
+  EXPECT_EQ(idle.stats().blocked_s, 0);
+
   Loader ready(samples, draw, small(2));
   ready.start(0, 0, 100000);
   for (int i = 0; i < 10000 && ready.stats().blocked_s == 0; ++i) {

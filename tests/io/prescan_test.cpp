@@ -100,6 +100,13 @@ TEST(Prescan, skipping_has_a_limit_a_split) {
   EXPECT_HAS(prescan_error(tree, skip(0)), "E2221");
 }
 
+TEST(Prescan, the_limit_itself_is_allowed) {
+  FolderTree tree;
+  tree.add({"val/ants/bad1.jpg", "val/ants/bad2.jpg"});  // 2 of 8, exact in binary
+  EXPECT_EQ(prescan_error(tree, skip(0.25)), "");
+  EXPECT_HAS(prescan_error(tree, skip(0.2499)), "E2221");
+}
+
 TEST(Prescan, the_limit_that_the_message_names_is_enough) {
   FolderTree tree;
   tree.remove("val/ants");
