@@ -214,6 +214,8 @@ TEST_F(GradientChecker, leaves_out_kinks_but_not_a_wrong_slope) {
   const GradientCheck bad = check_gradient("x", x, wrong, forward, y, dy, {});
   EXPECT_FALSE(bad.passed);
   EXPECT_EQ(bad.worst, 3);
+  const double more_than_a_kink[] = {2, 5, 0, 16};  // neither slope, and nothing in between
+  EXPECT_FALSE(check_gradient("x", x, more_than_a_kink, forward, y, dy, {}).passed);
 }
 
 TEST_F(GradientChecker, does_not_pass_when_all_is_a_kink_or_nothing_is_finite) {
