@@ -32,6 +32,21 @@ struct alignas(16) Pack {
   T v[kSize];
 };
 
+// V elements side by side, loaded and stored at once; V = Pack<T>::kSize where the extents allow
+// it, else 1.
+template <class T, int V>
+struct alignas(V * sizeof(T)) Lanes {
+  T v[V];
+};
+template <class T, int V>
+__device__ Lanes<T, V>& lanes(T* p) {
+  return *reinterpret_cast<Lanes<T, V>*>(p);
+}
+template <class T, int V>
+__device__ const Lanes<T, V>& lanes(const T* p) {
+  return *reinterpret_cast<const Lanes<T, V>*>(p);
+}
+
 // max(0, v); not-a-number stays what it is, so that a broken step is seen in the loss.
 __host__ __device__ inline float relu(float v) { return v <= 0 ? 0 : v; }
 

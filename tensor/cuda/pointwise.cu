@@ -85,7 +85,9 @@ __global__ void place_kernel(const From* __restrict__ x, Placement x_place, To* 
 
 bool kernels_run_here() {
   cudaFuncAttributes attributes;
-  const bool runs = cudaFuncGetAttributes(&attributes, cast_kernel<float, Bf16>) == cudaSuccess;
+  const bool runs =
+      cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(cast_kernel<float, Bf16>)) ==
+      cudaSuccess;
   cudaGetLastError();
   return runs;
 }

@@ -2,20 +2,24 @@
 // the same order.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "tensor/tensor.h"
 
 namespace ft::cuda {
 
+// Parts start at multiples of kAlignment, whatever the workspace starts at: the vendors' kernels
+// want 256 bytes.
 class Scratch {
  public:
   // Counts only.
   Scratch() = default;
   // Hands out parts of `workspace`, which has at least the counted size (an empty one has none).
   explicit Scratch(const Tensor& workspace)
-      : base_(static_cast<std::byte*>(workspace.data())), size_(workspace.bytes()) {}
+      : base_(static_cast<std::byte*>(workspace.data())), size_(workspace.bytes()) {
+    used_ = (kAlignment - reinterpret_cast<uintptr_t>(base_) % kAlignment) % kAlignment;
+  }
 
   // The next part; nullptr while counting, and for 0 bytes.
   void* take(size_t bytes) {
@@ -26,7 +30,8 @@ class Scratch {
     FT_CHECK(used_ <= size_, "the workspace is smaller than the plan said");
     return base_ + at;
   }
-  size_t bytes() const { return used_; }
+  // What was counted, and room to find the first multiple.
+  size_t bytes() const { return used_ == 0 ? 0 : used_ + kAlignment; }
 
  private:
   std::byte* base_ = nullptr;
