@@ -314,12 +314,17 @@ ft_pick_preset() {
   fi
 }
 
-# Runs a command with its output in a file; shows the end of it where the command fails.
+# Runs a command with its output in a file, and shows how far it is once a minute; shows the end of it where it fails.
 ft_quietly() {  # LOG COMMAND...
-  local log=$1
+  local log=$1 beat status=0
   shift
   mkdir -p "$(dirname "$log")"
-  "$@" >"$log" 2>&1 && return 0
+  : >"$log"
+  while sleep 60 >/dev/null 2>&1; do tail -n 1 "$log" | cut -c 1-100; done &
+  beat=$!
+  "$@" >"$log" 2>&1 || status=$?
+  { kill "$beat" && wait "$beat"; } 2>/dev/null || true
+  ((status)) || return 0
   tail -n 60 "$log" >&2
   say "failed: $* (all of its output: $log)" >&2
   return 1
