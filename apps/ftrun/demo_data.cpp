@@ -103,11 +103,12 @@ DrawnImage draw_texture(const DrawnTask& task, int split, int label, int index, 
   double base[3];
   for (double& b : base) b = draw.between(70, 185);
   std::vector<Wave> waves;
-  const double contrast = draw.between(25, 60);
+  const bool source = task.name == "source";
+  const double contrast = source ? draw.between(16, 50) : draw.between(12, 30);
   for (const Grating& g : gratings(task, label)) waves.push_back(make_wave(g, side, contrast, draw));
   const Wave shading = make_wave({draw.between(0, kPi), 0.7}, side, 25, draw);
   waves.push_back(shading);
-  const double noise = draw.between(20, 60);
+  const double noise = source ? draw.between(30, 150) : draw.between(90, 180);
   image.rgb.resize(static_cast<size_t>(image.width * image.height * 3));
   for (int y = 0; y < image.height; ++y) {
     for (int x = 0; x < image.width; ++x) {

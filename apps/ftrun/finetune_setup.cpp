@@ -30,7 +30,7 @@ Settings resolve(const FinetuneOptions& o, bool pretrained) {
   s.epochs = o.epochs.value_or(matlab ? 6 : pretrained ? 10 : 30);
   s.batch = o.batch.value_or(matlab ? 256 : 32);
   s.micro_batch = o.micro_batch.value_or(s.batch);
-  s.lr = o.lr.value_or(matlab ? 1e-4 : pretrained ? 1e-3 : 1e-2);
+  s.lr = o.lr.value_or(matlab ? 1e-4 : 1e-3);
   const std::string every = o.val_every.empty() ? (matlab ? "3" : "epoch") : o.val_every;
   s.val_every = every == "epoch" ? 0 : std::stoll(every);
   s.squash = o.resize.empty() ? matlab : o.resize == "squash";
