@@ -84,6 +84,9 @@ void FinetuneRun::build_network() {
       if (network_.recipe.resize == ResizeMode::crop) network_.recipe.short_side = published.short_side;
     }
   }
+  // Published networks on 0-255 only subtract the mean; their first layer is made for that. He initialisation
+  // wants inputs of unit variance: without weights the ImageNet deviation divides as well.
+  if (!file_ && network_.recipe.scale == 1) network_.recipe.std = {57.375, 57.12, 58.395};
   if (settings_.squash) {
     network_.recipe.resize = ResizeMode::squash;
     network_.recipe.short_side = 0;

@@ -1,0 +1,244 @@
+// ftrun as a user runs it: the main job on drawn data, the other verbs on what it made, and what is said when
+// something is wrong.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "io/run_config.h"
+#include "io/weights.h"
+#include "tests/support/process.h"
+#include "tests/support/support.h"
+
+namespace ft::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+ProcessResult ftrun(const std::vector<std::string>& args) { return run_process(FT_PROGRAM, args); }
+
+int64_t lines(const std::string& text) { return std::ranges::count(text, '\n'); }
+
+// Drawn data, a source network that saw one epoch, and a fine-tuned one; made once for all tests.
+class Ftrun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    dir = std::make_unique<TempDir>();
+    const ProcessResult drawn = ftrun({"demo-data", *dir / "demo", "--source-per-class", "4", "--target-per-class", "6"});
+    ASSERT_EQ(drawn.status, 0) << drawn.err;
+    ASSERT_EQ(source("source").status, 0);
+    ASSERT_EQ(tune("tuned").status, 0);
+  }
+  static void TearDownTestSuite() { dir.reset(); }
+
+  static std::vector<std::string> source_args(const std::string& out) {
+    return {"finetune", "--model", "resnet50", "--input-size", "32", "--data", *dir / "demo/source", "--out", *dir / out,
+            "--epochs", "1", "--batch", "16", "--threads", "1", "--print", "none"};
+  }
+  static ProcessResult source(const std::string& out) { return ftrun(source_args(out)); }
+  static std::vector<std::string> tune_args(const std::string& out) {
+    return {"finetune", "--weights", *dir / "source/best.h5", "--data", *dir / "demo/target", "--out", *dir / out,
+            "--epochs", "2", "--batch", "10", "--threads", "1"};
+  }
+  static ProcessResult tune(const std::string& out, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> args = tune_args(out);
+    args.insert(args.end(), more.begin(), more.end());
+    return ftrun(args);
+  }
+  // Status and error number, and that the message is one line that names `what`.
+  static void expect_error(const ProcessResult& r, int status, const std::string& number, const std::string& what) {
+    EXPECT_EQ(r.status, status) << r.err;
+    const std::string last = r.err.substr(r.err.rfind("ftrun: error") == std::string::npos ? 0 : r.err.rfind("ftrun: error"));
+    EXPECT_NE(last.find("E" + number + ": "), std::string::npos) << r.err;
+    EXPECT_NE(last.find(what), std::string::npos) << r.err;
+    EXPECT_EQ(lines(last), 1) << r.err;
+  }
+
+  static std::unique_ptr<TempDir> dir;
+};
+std::unique_ptr<TempDir> Ftrun::dir;
+
+TEST_F(Ftrun, leaves_every_promised_file) {
+  for (const char* name : {"last.h5", "best.h5", "metrics.csv", "metrics.jsonl", "predictions.csv", "run.toml", "curves.svg",
+                           "confusion.svg", "gradcam.png", "train-set.png", "test-set.png"})
+    EXPECT_GT(fs::file_size(*dir / "tuned" / name), 100u) << name;
+  const std::string predictions = read_file(*dir / "tuned/predictions.csv");
+  EXPECT_EQ(lines(predictions), 1 + 4 * 25 + 4 * 50);
+  EXPECT_EQ(predictions.substr(0, 6), "split,");
+  const RunConfig record = load_run_config(*dir / "tuned/run.toml");
+  EXPECT_EQ(record.get<int64_t>("options", "epochs"), 2);
+  EXPECT_EQ(record.get<std::string>("options", "model"), "resnet50");
+  EXPECT_EQ(record.get<int64_t>("result", "steps"), 2 * 3);
+}
+
+TEST_F(Ftrun, a_frozen_prefix_is_the_same_bit_for_bit_and_the_head_is_not) {
+  const WeightFile before = load_weights(*dir / "source/best.h5"), after = load_weights(*dir / "tuned/last.h5");
+  EXPECT_EQ(before.recipe, after.recipe);
+  EXPECT_EQ(after.classes.size(), 4u);
+  int64_t same = 0;
+  for (const NamedTensor& t : after.tensors) {
+    if (t.name.starts_with("fc.")) continue;
+    ASSERT_NE(before.find(t.name), nullptr) << t.name;
+    EXPECT_EQ(before.find(t.name)->data, t.data) << t.name;
+    ++same;
+  }
+  EXPECT_EQ(same, 265);
+  EXPECT_EQ(after.find("fc.weight")->shape, (std::vector<int64_t>{4, 2048}));
+}
+
+TEST_F(Ftrun, the_same_seed_gives_the_same_bytes_whatever_the_number_of_workers) {
+  ASSERT_EQ(tune("again", {"--workers", "0", "--print", "none"}).status, 0);
+  EXPECT_TRUE(load_weights(*dir / "again/last.h5").sha256 == load_weights(*dir / "tuned/last.h5").sha256);
+  EXPECT_EQ(read_file(*dir / "again/predictions.csv"), read_file(*dir / "tuned/predictions.csv"));
+  ASSERT_EQ(tune("other", {"--seed", "7", "--print", "none"}).status, 0);
+  EXPECT_FALSE(load_weights(*dir / "other/last.h5").sha256 == load_weights(*dir / "tuned/last.h5").sha256);
+}
+
+TEST_F(Ftrun, unfreezing_trains_what_the_pattern_names_and_nothing_else) {
+  ASSERT_EQ(tune("part", {"--unfreeze", "layer4.2.*", "--print", "none", "--epochs", "1", "--micro-batch", "5"}).status, 0);
+  const WeightFile before = load_weights(*dir / "source/best.h5"), after = load_weights(*dir / "part/last.h5");
+  for (const NamedTensor& t : after.tensors) {
+    if (t.name.starts_with("fc.")) continue;
+    EXPECT_EQ(before.find(t.name)->data != t.data, t.name.starts_with("layer4.2.")) << t.name;
+  }
+}
+
+TEST_F(Ftrun, the_header_tells_what_will_happen) {
+  const ProcessResult r = tune("header", {"--print", "none", "--epochs", "1"});
+  for (const char* word : {"device", "train       24 images", "val         100 images", "test        200 images", "318 loaded, 2 new",
+                           "factor 20", "memory", "forecast", "best validation accuracy"})
+    EXPECT_NE(r.out.find(word), std::string::npos) << word << "\n" << r.out;
+}
+
+TEST_F(Ftrun, evaluate_repeats_the_accuracy_of_the_run) {
+  const ProcessResult r = ftrun({"evaluate", "--weights", *dir / "tuned/best.h5", "--data", *dir / "demo/target", "--out",
+                                 *dir / "evaluated", "--threads", "1"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(lines(read_file(*dir / "evaluated/predictions.csv")), 1 + 200);
+  const std::string run = read_file(*dir / "tuned/predictions.csv");
+  std::string test_rows;
+  for (size_t at = run.find("test,"); at != std::string::npos; at = run.find("\ntest,", at + 1))
+    test_rows += run.substr(at + (run[at] == '\n'), run.find('\n', at + 1) - at);
+  EXPECT_GT(fs::file_size(*dir / "evaluated/gradcam.png"), 1000u);
+  EXPECT_NE(r.out.find("of 200, 95 % interval"), std::string::npos);
+}
+
+TEST_F(Ftrun, predict_prints_one_json_object_a_file) {
+  const std::string folder = *dir / "demo/target/test/brick";
+  const ProcessResult r = ftrun({"predict", folder, "--weights", *dir / "tuned/best.h5", "--json", "--top", "2"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(lines(r.out), 50);
+  const auto first = nlohmann::json::parse(r.out.substr(0, r.out.find('\n')));
+  ASSERT_EQ(first["top"].size(), 2u);
+  EXPECT_GE(first["top"][0]["p"].get<double>(), first["top"][1]["p"].get<double>());
+  EXPECT_TRUE(first["file"].get<std::string>().ends_with("0000.jpg"));
+  EXPECT_TRUE(first["top"][0].contains("index") && first["top"][0].contains("class"));
+}
+
+TEST_F(Ftrun, explain_inspect_summary_and_bench_answer) {
+  const std::string image = *dir / "demo/target/test/brick/0000.jpg";
+  ProcessResult r = ftrun({"explain", image, "--weights", *dir / "tuned/best.h5", "--out", *dir / "cam.png", "--target", "softmax"});
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(read_file(*dir / "cam.png").substr(1, 3), "PNG");
+  r = ftrun({"inspect", *dir / "tuned/best.h5", "--tensors"});
+  EXPECT_NE(r.out.find("fc.weight"), std::string::npos);
+  r = ftrun({"summary", "--model", "resnet50", "--backward", "--input-size", "64", "--device", "ref"});
+  EXPECT_NE(r.out.find("layer1.1.conv1"), std::string::npos);
+  EXPECT_NE(r.out.find("added to d(layer1.0.relu)"), std::string::npos) << r.out;
+  r = ftrun({"summary", "--model", "alexnet", "--dot"});
+  EXPECT_EQ(r.out.substr(0, 7), "digraph");
+  r = ftrun({"bench", "--model", "resnet50", "--input-size", "32", "--batch", "2", "--steps", "2", "--json"});
+  const auto json = nlohmann::json::parse(r.out);
+  for (const char* key : {"images_per_s", "peak_bytes", "device"}) EXPECT_TRUE(json.contains(key)) << key;
+}
+
+TEST_F(Ftrun, gradcheck_passes_on_every_layer) {
+  const ProcessResult r = ftrun({"gradcheck"});
+  EXPECT_EQ(r.status, 0) << r.out;
+  EXPECT_NE(r.out.find("all gradients agree"), std::string::npos);
+}
+
+TEST_F(Ftrun, a_wrong_command_line_is_one_line_with_the_flag_and_the_way_out) {
+  expect_error(ftrun({"finetune", "--epohcs", "3", "--out", "x"}), 2, "2001", "did you mean --epochs?");
+  expect_error(ftrun({"finetun"}), 2, "2001", "did you mean finetune?");
+  expect_error(ftrun({"finetune"}), 2, "2002", "--out");
+  const std::vector<std::vector<std::string>> bad = {{"--batch", "0"}, {"--batch", "-1"}, {"--batch", "12x"}, {"--batch", "99999999999999999999"},
+                                                     {"--batch", ""}, {"--lr", "nan"}, {"--lr", "inf"}, {"--lr", "-0.1"}, {"--lr", "0"},
+                                                     {"--momentum", "1"}, {"--epochs", "1.5"}, {"--bn", "off"}, {"--print", "cake"},
+                                                     {"--val-every", "0"}, {"--precision", "f8"}, {"--lr-factor", "fc=x"}, {"--resize", "zoom"}};
+  for (const auto& flag : bad) {
+    SCOPED_TRACE(flag[0] + " " + flag[1]);
+    expect_error(ftrun({"finetune", "--model", "resnet50", "--data", *dir / "demo/target", "--out", *dir / "no", flag[0], flag[1]}), 2,
+                 "2003", flag[0]);
+  }
+  EXPECT_FALSE(fs::exists(*dir / "no"));
+}
+
+TEST_F(Ftrun, wrong_models_weights_devices_and_folders_are_told_apart) {
+  const std::string data = *dir / "demo/target";
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> args{"finetune", "--data", data, "--out", *dir / "wrong"};
+    args.insert(args.end(), more.begin(), more.end());
+    return ftrun(args);
+  };
+  expect_error(run({}), 2, "2002", "--model");
+  expect_error(run({"--model", "resnet5o"}), 2, "2020", "did you mean resnet50?");
+  expect_error(run({"--model", "alexnet", "--input-size", "100"}), 2, "2421", "227");
+  expect_error(run({"--weights", *dir / "nothing.h5"}), 2, "2301", "nothing.h5");
+  expect_error(run({"--weights", data + "/train/brick/0000.jpg"}), 2, "2308", "0000.jpg");
+  expect_error(run({"--model", "alexnet", "--weights", *dir / "source/best.h5"}), 2, "2330", "resnet50");
+  expect_error(run({"--model", "resnet50", "--unfreeze", "layer9.*"}), 2, "2022", "layer9");
+  expect_error(run({"--model", "resnet50", "--freeze", "*"}), 2, "2024", "--freeze");
+  expect_error(run({"--model", "resnet50", "--device", "gpu"}), 2, "2010", "gpu");
+  expect_error(ftrun({"finetune", "--model", "resnet50", "--data", data, "--out", data + "/run"}), 2, "2071", "run");
+  expect_error(ftrun({"finetune", "--model", "resnet50", "--data", data, "--out", *dir / "tuned"}), 2, "2072", "tuned");
+  EXPECT_FALSE(fs::exists(*dir / "wrong/best.h5"));
+}
+
+TEST_F(Ftrun, a_bad_image_stops_the_run_or_is_skipped_and_listed) {
+  const fs::path copy = *dir / "bad";
+  fs::copy(*dir / "demo/target", copy, fs::copy_options::recursive);
+  const std::string whole = read_file(copy / "train/brick/0000.jpg");
+  write_file(copy / "train/brick/0001.jpg", whole.substr(0, whole.size() / 2));
+  write_file(copy / "train/canvas/0002.png", "");
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> args{"finetune", "--weights", *dir / "source/best.h5", "--data", copy.string(), "--out",
+                                  *dir / "skipped", "--epochs", "1", "--print", "none", "--force"};
+    args.insert(args.end(), more.begin(), more.end());
+    return ftrun(args);
+  };
+  const ProcessResult failed = run({});
+  expect_error(failed, 2, "2220", "0001.jpg");
+  EXPECT_NE(failed.err.find("0002.png"), std::string::npos);
+  expect_error(run({"--bad-images", "skip"}), 2, "2221", "train");  // more than 1 % of 24
+  const ProcessResult skipped = run({"--bad-images=skip", "--max-bad=10"});
+  ASSERT_EQ(skipped.status, 0) << skipped.err;
+  EXPECT_NE(skipped.out.find("skipped     2 bad images"), std::string::npos) << skipped.out;
+  EXPECT_NE(skipped.out.find("train       22 images"), std::string::npos) << skipped.out;
+}
+
+TEST_F(Ftrun, a_loss_that_is_not_finite_stops_with_status_6_and_changes_nothing) {
+  const ProcessResult r = tune("blown", {"--lr", "1e6", "--head-lr-factor", "1000000", "--print", "none", "--epochs", "30"});
+  EXPECT_EQ(r.status, 6) << r.err;
+  EXPECT_NE(r.err.find("E6001"), std::string::npos);
+  EXPECT_NE(r.err.find("the loss is not finite in step"), std::string::npos);
+  EXPECT_FALSE(fs::exists(*dir / "blown/last.h5"));
+}
+
+TEST_F(Ftrun, demo_data_depends_on_the_seed_alone) {
+  for (const char* name : {"a", "b"})
+    ASSERT_EQ(ftrun({"demo-data", *dir / name, "--source-per-class", "1", "--target-per-class", "1", "--seed", "3"}).status, 0);
+  int64_t files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(*dir / "a")) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    EXPECT_EQ(read_file(entry.path()), read_file(*dir / "b" / fs::relative(entry.path(), *dir / "a").string()));
+  }
+  EXPECT_EQ(files, 8 * 41 + 4 * 76);
+  expect_error(ftrun({"demo-data", *dir / "a"}), 2, "2074", "not empty");
+}
+
+}  // namespace
+}  // namespace ft::test
