@@ -47,6 +47,7 @@ struct Bench {
     compile.mode = training ? Mode::training : Mode::inference;
     compile.numerics = numerics_of(o.common.precision, backend);
     compile.to = training ? -1 : network.model.logits;
+    if (training) compile.keep = {network.model.labels};  // written once for all steps
     compiled = std::make_unique<CompiledGraph>(network.model.graph, backend, compile);
     arena = make_arena(backend, {compiled.get()});
     state = make_step_state(backend);

@@ -86,6 +86,8 @@ void add_data(CLI::App* app, DataOptions& o) {
   app->add_option("--bad-images", o.bad_images, "fail or skip")->check(one_of({"fail", "skip"}))->capture_default_str();
   app->add_option("--max-bad", o.max_bad, "with skip: most bad images allowed, in percent")->check(kPercent)->capture_default_str();
   app->add_flag("--allow-missing-classes", o.allow_missing_classes, "a class may be absent from val or test");
+  app->add_flag("--allow-outside-links", o.allow_outside_links, "links may lead out of the dataset");
+  app->add_flag("--allow-overlap", o.allow_overlap, "the same picture may be in two splits; the results are then contaminated");
   app->add_option("--workers", o.workers, "threads that decode images; 0: none")->check(between(0, 256, "a whole number from 0 to 256"))->capture_default_str();
 }
 

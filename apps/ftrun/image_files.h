@@ -9,11 +9,11 @@
 namespace ft::app {
 
 // Files as given, and for folders every file in them that may be an image (sorted, hidden ones left out),
-// with label -1. Throws Error 2230 if a name does not exist and 2231 if nothing is left.
+// with label -1. Throws Error 2241 if a name does not exist and 2242 if nothing is left.
 std::vector<Sample> collect_image_files(const std::vector<std::string>& names);
 
 // The samples that are good images. A bad one throws its own error, or with `skip` lands in `bad`.
-// Throws Error 2231 if none is good.
+// Throws Error 2242 if none is good.
 std::vector<Sample> check_image_files(const std::vector<Sample>& samples, bool skip, int workers,
                                       std::vector<BadFile>& bad);
 

@@ -21,7 +21,7 @@ struct DataOptions {
   std::string data, train, val, test;
   std::string bad_images = "fail";
   double max_bad = 1;  // percent, with --bad-images=skip
-  bool allow_missing_classes = false;
+  bool allow_missing_classes = false, allow_outside_links = false, allow_overlap = false;
   int workers = 2;
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/ftrun/progress.h"
+#include "io/duplicates.h"
 #include "io/image_reader.h"
 #include "tensor/rng.h"
 
@@ -81,6 +82,8 @@ Prescanned find_data(const DataOptions& options, const std::vector<std::string>&
   scan_options.for_training = expected_classes.empty();
   scan_options.expected_classes = expected_classes;
   scan_options.allow_missing_classes = options.allow_missing_classes;
+  scan_options.allow_outside_links = options.allow_outside_links;
+  scan_options.allow_overlap = options.allow_overlap;
   Dataset data = scan(scan_options);
   int64_t total = 0;
   for (const Split& split : data.splits) total += static_cast<int64_t>(split.samples.size());
@@ -91,7 +94,10 @@ Prescanned find_data(const DataOptions& options, const std::vector<std::string>&
   prescan_options.max_bad = options.max_bad / 100;
   prescan_options.allow_missing_classes = options.allow_missing_classes;
   prescan_options.progress = [&](int64_t done, int64_t) { progress.update(done); };
-  return prescan(std::move(data), make_check(), prescan_options);
+  Prescanned checked = prescan(std::move(data), make_check(), prescan_options);
+  progress.finish();
+  judge_duplicates(find_duplicates(checked.data, options.workers), options.allow_overlap, &checked.data.notes);
+  return checked;
 }
 
 std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe& recipe, int workers) {
