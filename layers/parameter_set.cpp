@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <thread>
 
 #include "tensor/rng.h"
 
@@ -23,6 +24,17 @@ uint64_t hash_of(const std::string& name) {
   return h;
 }
 
+// Large tensors by several threads; what is drawn does not depend on how many.
+void draw_normal(const Rng& rng, double deviation, std::span<float> values) {
+  const int64_t count = static_cast<int64_t>(values.size());
+  const int64_t threads = count < (1 << 16) ? 1 : std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, 16);
+  const int64_t part = (count / threads + 2) / 2 * 2;
+  std::vector<std::jthread> pool;
+  for (int64_t first = part; first < count; first += part)
+    pool.emplace_back([&, first] { fill_normal(rng, deviation, values.data(), first, std::min(first + part, count)); });
+  fill_normal(rng, deviation, values.data(), 0, std::min(part, count));
+}
+
 }  // namespace
 
 void draw_initial(const Parameter& parameter, uint64_t seed, std::span<float> values) {
@@ -30,10 +42,11 @@ void draw_initial(const Parameter& parameter, uint64_t seed, std::span<float> va
   const Rng rng(seed, RngPurpose::init, 0, hash_of(parameter.name));
   const double deviation = std::sqrt(2.0 / static_cast<double>(init.fan_in));
   const double bound = std::sqrt(6.0 / static_cast<double>(init.fan_in + init.fan_out));
+  if (init.kind == Init::Kind::he_normal) return draw_normal(rng, deviation, values);
   for (size_t i = 0; i < values.size(); ++i) {
     switch (init.kind) {
       case Init::Kind::constant: values[i] = static_cast<float>(init.value); break;
-      case Init::Kind::he_normal: values[i] = static_cast<float>(deviation * rng.normal(i)); break;
+      case Init::Kind::he_normal: break;
       case Init::Kind::glorot_uniform:
         values[i] = static_cast<float>(bound * (2.0 * rng.uniform(i) - 1.0));
         break;
@@ -84,10 +97,12 @@ ParameterSet::ParameterSet(const Graph& graph, Backend& backend, DType dtype)
   backend.synchronize(stream->ref());
 }
 
-void ParameterSet::initialize(uint64_t seed, StreamRef s) {
+void ParameterSet::initialize(uint64_t seed, StreamRef s,
+                              const std::function<bool(const Parameter&)>& wanted) {
   std::vector<float> values;
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Parameter& p = graph_.parameters()[i];
+    if (wanted && !wanted(p)) continue;
     values.resize(static_cast<size_t>(p.shape.elements()));
     draw_initial(p, seed, values);
     set(static_cast<int>(i), values, s);

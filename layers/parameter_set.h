@@ -4,6 +4,7 @@
 // Which parameters train is decided by the graph at construction. Not synchronised.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -23,8 +24,8 @@ class ParameterSet {
   // dtype: f32, or f64 for gradient checks on ref. Values start at zero; backend and graph outlive this.
   ParameterSet(const Graph& graph, Backend& backend, DType dtype = DType::f32);
 
-  // Draws every parameter by its Init, as a function of `seed` and its name.
-  void initialize(uint64_t seed, StreamRef s);
+  // Draws every parameter (that `wanted` names, where given) by its Init, as a function of `seed` and its name.
+  void initialize(uint64_t seed, StreamRef s, const std::function<bool(const Parameter&)>& wanted = {});
   // Values in logical order (K,C,R,S …) from and to the host; waits for `s`.
   void set(int parameter, std::span<const float> values, StreamRef s);
   std::vector<float> get(int parameter, StreamRef s) const;

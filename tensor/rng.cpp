@@ -30,23 +30,36 @@ Rng::Rng(uint64_t seed, RngPurpose purpose, uint64_t epoch, uint64_t sample)
       epoch_(epoch),
       sample_(sample) {}
 
-uint32_t Rng::bits(uint64_t index) const {
-  const uint64_t block = index / 4;
-  const auto words = philox4x32(
-      {static_cast<uint32_t>(block), static_cast<uint32_t>((block >> 32) ^ epoch_),
-       static_cast<uint32_t>(sample_), static_cast<uint32_t>(sample_ >> 32)},
-      key_);
-  return words[index % 4];
+std::array<uint32_t, 4> Rng::block(uint64_t block) const {
+  return philox4x32({static_cast<uint32_t>(block), static_cast<uint32_t>((block >> 32) ^ epoch_),
+                     static_cast<uint32_t>(sample_), static_cast<uint32_t>(sample_ >> 32)},
+                    key_);
 }
+
+uint32_t Rng::bits(uint64_t index) const { return block(index / 4)[index % 4]; }
 
 float Rng::uniform(uint64_t index) const {
   return static_cast<float>(bits(index) >> 8) * (1.0f / 16777216.0f);
 }
 
-double Rng::normal(uint64_t index) const {
-  const double u = (bits(2 * index) + 0.5) / 4294967296.0;
-  const double v = (bits(2 * index + 1) + 0.5) / 4294967296.0;
+namespace {
+
+// Box & Muller 1958, one of the two.
+double box_muller(uint32_t a, uint32_t b) {
+  const double u = (a + 0.5) / 4294967296.0, v = (b + 0.5) / 4294967296.0;
   return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v);
+}
+
+}  // namespace
+
+double Rng::normal(uint64_t index) const { return box_muller(bits(2 * index), bits(2 * index + 1)); }
+
+void fill_normal(const Rng& rng, double deviation, float* values, int64_t first, int64_t last) {
+  for (int64_t i = first; i < last; i += 2) {
+    const auto words = rng.block(static_cast<uint64_t>(i) / 2);
+    values[i] = static_cast<float>(deviation * box_muller(words[0], words[1]));
+    if (i + 1 < last) values[i + 1] = static_cast<float>(deviation * box_muller(words[2], words[3]));
+  }
 }
 
 uint32_t Rng::below(uint64_t index, uint32_t bound) const {

@@ -33,6 +33,8 @@ class Rng {
   Rng(uint64_t seed, RngPurpose purpose, uint64_t epoch = 0, uint64_t sample = 0);
 
   uint32_t bits(uint64_t index) const;
+  // Indices 4 * block … 4 * block + 3 at once, for a quarter of the work.
+  std::array<uint32_t, 4> block(uint64_t block) const;
   // In [0, 1): the top 24 bits / 2^24, exact in float.
   float uniform(uint64_t index) const;
   // Standard normal by Box-Muller from indices 2i and 2i + 1, computed in double.
@@ -44,6 +46,9 @@ class Rng {
   std::array<uint32_t, 2> key_;
   uint64_t epoch_, sample_;
 };
+
+// values[i] = normal(i) * deviation, rounded to float, for first <= i < last; first is even.
+void fill_normal(const Rng& rng, double deviation, float* values, int64_t first, int64_t last);
 
 // A permutation of 0 … count-1 (Fisher-Yates), a function of the arguments alone. count < 2^32.
 std::vector<uint32_t> permutation(uint32_t count, uint64_t seed, RngPurpose purpose, uint64_t epoch);

@@ -110,7 +110,9 @@ void FinetuneRun::build_network() {
   transfer.matlab_factors = options_.protocol == "matlab";
   apply_transfer(network_.model, transfer);
   network_.parameters = std::make_unique<ParameterSet>(network_.model.graph, *backend_.backend);
-  network_.parameters->initialize(options_.common.seed, stream_->ref());
+  const std::string head = network_.model.head + ".";
+  network_.parameters->initialize(options_.common.seed, stream_->ref(),
+                                  [&](const Parameter& p) { return !file_ || p.name.starts_with(head); });
   if (file_) loaded_ = load_parameters(network_, *file_, true, stream_->ref());
 }
 

@@ -38,6 +38,13 @@ TEST(Rng, normal_has_mean_0_and_variance_1) {
   EXPECT_NEAR(squares / n, 1, 0.04);
 }
 
+TEST(Rng, filling_gives_the_single_numbers) {
+  const Rng rng(9, RngPurpose::init, 0, 77);
+  std::vector<float> values(31);
+  fill_normal(rng, 0.25, values.data(), 0, 31);
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], static_cast<float>(0.25 * rng.normal(i)));
+}
+
 TEST(Rng, permutation_is_complete_and_depends_on_the_epoch) {
   const auto a = permutation(1000, 5, RngPurpose::shuffle, 0);
   const auto b = permutation(1000, 5, RngPurpose::shuffle, 1);
