@@ -108,7 +108,7 @@ void ImageDecoder::check(ByteSpan bytes, std::string_view name, Image& out) {
 void ImageDecoder::decode(ByteSpan bytes, std::string_view name, Image& out) {
   const int orientation = check_and_clean(bytes, name, out);
   const int64_t cap = memory_cap(out.width, out.height, bytes.size());
-  const StbResult result = decode_with_stb(clean_, out.width, out.height, cap, out.rgb);
+  const StbResult result = decode_with_stb(clean_, out.width, out.height, cap, memory_, out.rgb);
   if (result.outcome != StbResult::Outcome::decoded) refused_by_decoder(result, name);
   if (orientation == 1) return;
   turn_picture(out.rgb.data(), out.width, out.height, orientation, turned_);

@@ -24,6 +24,7 @@
 #include "io/image_bytes.h"
 #include "io/image_check.h"
 #include "io/image_sniff.h"
+#include "io/image_stb.h"
 
 namespace ft {
 
@@ -69,6 +70,7 @@ class ImageDecoder {
   int check_and_clean(ByteSpan bytes, std::string_view name, Image& out);
 
   ImageOptions options_;
+  DecoderMemory memory_;
   std::vector<uint8_t> clean_, turned_;
 };
 

@@ -249,11 +249,12 @@ class JpegWalk {
   // Scan header and the coded data behind it.
   void scan(ByteSpan d, size_t body) {
     if (comps_.empty()) damaged("a scan before the frame header");
-    if (++out_.scans > kMaxJpegScans) {
+    const int64_t pixels = int64_t{out_.width} * out_.height;
+    if (++out_.scans > kMaxJpegScans || out_.scans * pixels > kMaxJpegScanPixels) {
       refuse_image(ImageFault::too_many_scans, name_,
-                   fmt::format("progressive JPEG with more than {} scans, ordinary files have at "
-                               "most a few dozen",
-                               kMaxJpegScans));
+                   fmt::format("JPEG with {} scans or more of {} x {} pixels, ordinary files have "
+                               "about ten",
+                               out_.scans, out_.width, out_.height));
     }
     const size_t n = d.empty() ? 0 : d[0];
     if (n < 1 || n > comps_.size() || d.size() != 4 + 2 * n) damaged("bad scan header");

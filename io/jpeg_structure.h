@@ -33,8 +33,10 @@ struct JpegLayout {
   std::vector<Piece> pieces;  // tables, frame, scans with their data, in file order
 };
 
-// More scans than any encoder writes; each costs a pass over the picture.
+// More scans than any encoder writes. Each costs a pass over the picture, at about 2 ns a pixel, so
+// that for large pictures it is the product that counts.
 inline constexpr int kMaxJpegScans = 100;
+inline constexpr int64_t kMaxJpegScanPixels = 1'600'000'000;
 
 // Throws ft::Error E2106, E2107, E2108, E2112, E2113 or E2114 about `name`.
 JpegLayout walk_jpeg(ByteSpan bytes, std::string_view name, const ImageLimits& limits);

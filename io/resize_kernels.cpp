@@ -73,40 +73,57 @@ FT_AVX2 inline __m256i multiply_add(__m256i sum, __m256i pairs, int32_t weights)
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi32(weights)));
 }
 
-// Both rows side by side in one register; four pixels a step. The shuffles bring neighbouring
-// pixels of a colour together as 16-bit pairs, which is what multiply-add wants: R0 R1 G0 G1 B0 B1
-// - -.
-FT_AVX2 void avx2_rows(const uint8_t* const in[2], const ResizeTaps& taps, bool mirrored,
-                       uint8_t* const out[2]) {
+// One output pixel of both rows, side by side in one register as 32-bit R G B -; four inputs a
+// step. The shuffles bring neighbouring pixels of a colour together as 16-bit pairs, which is what
+// multiply-add wants: R0 R1 G0 G1 B0 B1 - -.
+FT_AVX2 inline __m256i avx2_pixel(const uint8_t* in0, const uint8_t* in1, int taps,
+                                  const int32_t* high, const int32_t* low) {
   const __m256i pixels01 = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
   const __m256i pixels23 = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
-  const int pairs = taps.stride / 2;
-  const int32_t* high = taps.high_pairs.data();
-  const int32_t* low = taps.low_pairs.data();
-  for (int x = 0; x < taps.count; ++x, high += pairs, low += pairs) {
-    const ptrdiff_t from = 3 * ptrdiff_t{taps.start[static_cast<size_t>(x)]};
-    const int groups = (taps.taps[static_cast<size_t>(x)] + 3) / 4;
-    __m256i sum_high = _mm256_setzero_si256(), sum_low = _mm256_setzero_si256();
-    for (int g = 0; g < groups; ++g) {
-      const auto* a = reinterpret_cast<const __m128i*>(in[0] + from + 12 * g);
-      const auto* b = reinterpret_cast<const __m128i*>(in[1] + from + 12 * g);
-      const __m256i p = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(a)),
-                                                _mm_loadu_si128(b), 1);
-      const __m256i p01 = _mm256_shuffle_epi8(p, pixels01), p23 = _mm256_shuffle_epi8(p, pixels23);
-      sum_high = multiply_add(sum_high, p01, high[2 * g]);
-      sum_high = multiply_add(sum_high, p23, high[2 * g + 1]);
-      sum_low = multiply_add(sum_low, p01, low[2 * g]);
-      sum_low = multiply_add(sum_low, p23, low[2 * g + 1]);
+  __m256i sum_high = _mm256_setzero_si256(), sum_low = _mm256_setzero_si256();
+  for (int i = 0; i < taps; i += 4, in0 += 12, in1 += 12, high += 2, low += 2) {
+    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in0));
+    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in1));
+    const __m256i p = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+    const __m256i p01 = _mm256_shuffle_epi8(p, pixels01), p23 = _mm256_shuffle_epi8(p, pixels23);
+    sum_high = multiply_add(sum_high, p01, high[0]);
+    sum_low = multiply_add(sum_low, p01, low[0]);
+    sum_high = multiply_add(sum_high, p23, high[1]);
+    sum_low = multiply_add(sum_low, p23, low[1]);
+  }
+  return joined(sum_high, sum_low);
+}
+
+// Stores four neighbouring pixels of a row, R G B - each in 32 bits, as 12 bytes.
+FT_AVX2 inline void store_pixels(uint8_t* to, __m128i pixels) {
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), pixels);
+  const int32_t last = _mm_extract_epi32(pixels, 2);
+  std::memcpy(to + 8, &last, 4);
+}
+
+FT_AVX2 void avx2_rows(const uint8_t* const in[2], const ResizeTaps& taps, bool mirrored,
+                       uint8_t* const out[2]) {
+  if (taps.count < 4) return plain_rows(in, taps, mirrored, out);
+  const __m256i drop_fourth = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+  const ptrdiff_t pairs = taps.stride / 2;
+  for (int block = 0; block < taps.count; block += 4) {
+    const int first = std::min(block, taps.count - 4);  // the last four overlap
+    __m256i pixel[4];
+    for (int i = 0; i < 4; ++i) {
+      const int x = first + (mirrored ? 3 - i : i);
+      const ptrdiff_t from = 3 * ptrdiff_t{taps.start[static_cast<size_t>(x)]};
+      pixel[i] = avx2_pixel(in[0] + from, in[1] + from, taps.taps[static_cast<size_t>(x)],
+                            taps.high_pairs.data() + x * pairs, taps.low_pairs.data() + x * pairs);
     }
-    const __m256i words = joined(sum_high, sum_low);
-    const __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(words, words), words);
-    const int to = 3 * (mirrored ? taps.count - 1 - x : x);
-    const auto rgb_a = static_cast<uint32_t>(_mm256_cvtsi256_si32(bytes));
-    const auto rgb_b = static_cast<uint32_t>(_mm256_extract_epi32(bytes, 4));
-    std::memcpy(out[0] + to, &rgb_a, 3);
-    std::memcpy(out[1] + to, &rgb_b, 3);
+    const __m256i words01 = _mm256_packs_epi32(pixel[0], pixel[1]);
+    const __m256i words23 = _mm256_packs_epi32(pixel[2], pixel[3]);
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_packus_epi16(words01, words23), drop_fourth);
+    const int to = 3 * (mirrored ? taps.count - 4 - first : first);
+    store_pixels(out[0] + to, _mm256_castsi256_si128(bytes));
+    store_pixels(out[1] + to, _mm256_extracti128_si256(bytes, 1));
   }
 }
 

@@ -23,12 +23,16 @@ int weights_of(int in, double scale, int output, std::vector<double>& scratch, i
     scratch[static_cast<size_t>(i - low)] = triangle((i - centre + 0.5) * inverse);
     sum += scratch[static_cast<size_t>(i - low)];
   }
-  *taps = high - low;
+  // Inputs at the very edge of the triangle weigh nothing and are left out.
+  int first = low, last = high - 1;
+  while (first < last && scratch[static_cast<size_t>(first - low)] == 0) ++first;
+  while (last > first && scratch[static_cast<size_t>(last - low)] == 0) --last;
+  *taps = last - first + 1;
   for (int i = 0; i < *taps; ++i) {
-    const double w = scratch[static_cast<size_t>(i)] / sum;
+    const double w = scratch[static_cast<size_t>(first - low + i)] / sum;
     to[i] = static_cast<int32_t>(0.5 + w * (1 << kResizeBits));
   }
-  return low;
+  return first;
 }
 
 }  // namespace

@@ -135,6 +135,31 @@ TEST(JpegStructure, thousands_of_scans_are_refused_at_once) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
 }
 
+// At 64 million pixels a hundred scans are as bad as thousands at a few: the product is limited.
+TEST(JpegStructure, many_scans_of_a_huge_picture_are_refused) {
+  const Bytes file = golden("grey_progressive");
+  const JpegLayout layout = walk_jpeg(file, "x", {});
+  Bytes huge = {0xFF, 0xD8}, last;
+  for (const auto& piece : layout.pieces) {
+    last.assign(file.begin() + static_cast<ptrdiff_t>(piece.offset),
+                file.begin() + static_cast<ptrdiff_t>(piece.offset + piece.bytes));
+    if (last[1] == 0xC2) {  // 8000 x 8000
+      last[5] = last[7] = 0x1F;
+      last[6] = last[8] = 0x40;
+    }
+    if (last[1] == 0xDA) last.resize(last.size() + 125'000, 0);  // a bit a block
+    test::append(huge, last);
+  }
+  const auto number = [&](int more) {
+    Bytes copy = huge;
+    for (int i = 0; i < more; ++i) test::append(copy, last);
+    test::append(copy, {0xFF, 0xD9});
+    return test::error_of([&] { walk_jpeg(copy, "x", {}); }).number();
+  };
+  EXPECT_EQ(number(25 - layout.scans), 0);
+  EXPECT_EQ(number(26 - layout.scans), 2114);
+}
+
 TEST(JpegStructure, tables_that_would_overrun_the_decoder_are_refused) {
   const Bytes file = test::drawn_jpeg(16, 16);
   Bytes counts(17, 0);
