@@ -30,6 +30,16 @@ const char* instruction_set() {
   return "slow: no AVX2";
 }
 
+// oneDNN is asked too, so that ONEDNN_MAX_CPU_ISA caps the whole backend.
+const cpu::Kernels& kernels_of_machine() {
+  if (has(dnnl::cpu_isa::avx512_core) && __builtin_cpu_supports("x86-64-v4"))
+    return has(dnnl::cpu_isa::avx512_core_bf16) ? cpu::x86_64_v4_bf16::kKernels
+                                                : cpu::x86_64_v4::kKernels;
+  if (has(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("x86-64-v3"))
+    return cpu::x86_64_v3::kKernels;
+  return cpu::x86_64::kKernels;
+}
+
 int cores_of_process() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return omp_get_num_procs();
@@ -42,6 +52,7 @@ CpuBackend::CpuBackend(const BackendOptions& options)
     : threads_(options.threads > 0 ? options.threads : cores_of_process()),
       engine_(dnnl::engine::kind::cpu, 0),
       stream_(engine_),
+      kernels_(kernels_of_machine()),
       blocked_(has(dnnl::cpu_isa::avx512_core) ? Layout::nchw16c : Layout::nchw8c),
       packs_(allocator_) {}
 

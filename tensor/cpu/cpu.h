@@ -11,6 +11,7 @@
 
 #include "tensor/backend.h"
 #include "tensor/cpu/dnnl_util.h"
+#include "tensor/cpu/kernels.h"
 #include "tensor/cpu/packed_weights.h"
 
 namespace ft {
@@ -64,6 +65,10 @@ class CpuBackend final : public Backend {
   const dnnl::engine& engine() const;
   const dnnl::stream& stream() const;
   cpu::PackCache& packs() { return packs_; }
+  // Inner loops for this machine.
+  const cpu::Kernels& kernels() const { return kernels_; }
+  // How plans of own loops describe themselves: "loops:x86-64-v4".
+  std::string kernels_name() const { return std::string("loops:") + kernels_.name; }
   // oneDNN's blocked layout on this machine.
   Layout blocked() const { return blocked_; }
   // Throws Error 3021 if the machine does not compute in `type`.
@@ -75,21 +80,21 @@ class CpuBackend final : public Backend {
     TensorSpec from, to;
     cpu::Call reorder;
   };
+  void copy(const Tensor& x, const Tensor& y);
   cpu::Call& conversion(const TensorSpec& from, const TensorSpec& to);
 
-  HostAllocator allocator_;
+  HostAllocator host_;
+  CountingAllocator allocator_{host_};
   int threads_;
   dnnl::engine engine_;
   dnnl::stream stream_;
+  const cpu::Kernels& kernels_;
   Layout blocked_;
   cpu::PackCache packs_;
   std::vector<std::unique_ptr<Conversion>> conversions_;
 };
 
 namespace cpu {
-
-// Max pooling, in pool2d_max.cpp.
-std::unique_ptr<Pool2dPlan> make_max_pool2d(CpuBackend& backend, const Pool2dSpec& spec);
 
 // The step state as the caller wrote it: kStepStateWords words, the last an f64 bit pattern.
 inline StepState step_state(const Tensor& state) {

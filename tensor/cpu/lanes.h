@@ -1,18 +1,19 @@
 // One view of all layouts for own loops: an activation is N x blocks of channels x spatial
-// positions x lanes, with the lanes (neighbouring channels, at most 16) next to each other in
-// memory.
+// positions x lanes, with the lanes (neighbouring channels, at most kMaxLanes) next to each other
+// in memory.
 //   plain    1 lane a block, positions 1 apart
 //   nhwc     16, 8 or 1 lanes a block, as C divides; positions C apart
 //   nchw8c   8 lanes, positions 8 apart; nchw16c likewise; the last block may hold padding
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <type_traits>
 
+#include "tensor/cpu/parallel.h"
 #include "tensor/shape.h"
 
 namespace ft::cpu {
-
-constexpr int kMaxLanes = 16;
 
 struct Lanes {
   int64_t n = 1, channels = 1, positions = 1;  // positions: H*W
@@ -48,6 +49,22 @@ inline Lanes::Lanes(const TensorSpec& spec)
   blocks = (channels + width - 1) / width;
   stride = spec.layout == Layout::nhwc ? channels : width;
   block_stride = spec.layout == Layout::nhwc ? width : width * positions;
+}
+
+// Calls make(T{}, lanes) with the element type of x and the lanes of its layout as a constant, and
+// returns the plan that it makes.
+template <class Interface, class Make>
+std::unique_ptr<Interface> with_lanes(const TensorSpec& x, const Make& make) {
+  return with_element(x.dtype, [&](auto element) -> std::unique_ptr<Interface> {
+    switch (Lanes(x).width) {
+      case 16:
+        return make(element, std::integral_constant<int, 16>{});
+      case 8:
+        return make(element, std::integral_constant<int, 8>{});
+      default:
+        return make(element, std::integral_constant<int, 1>{});
+    }
+  });
 }
 
 }  // namespace ft::cpu

@@ -37,6 +37,9 @@ class CpuMatmul final : public MatmulPlan {
 
   const TensorSpec& y_spec() const override { return y_; }
   size_t workspace_bytes() const override { return workspace_bytes_; }
+  size_t kept_bytes() const override {
+    return forward_w_.bytes() + (data_w_.same_form(forward_w_) ? 0 : data_w_.bytes());
+  }
   std::string describe(PassKind pass) const override { return names_[static_cast<size_t>(pass)]; }
 
   void forward(StreamRef, const Tensor& x, const Weights& weights, const Tensor& y,

@@ -41,6 +41,9 @@ class PackedWeights {
   // What the kernel reads: the master itself if it fits, else the copy, packed again when the
   // version moved. Allocates when it meets `w` for the first time.
   void* get(const dnnl::stream& s, const Tensor& w, uint64_t version);
+  // Size of the copy, which other plans may share; 0 where the master itself fits.
+  size_t bytes() const { return reorder_ ? wanted_.get_size() : 0; }
+  bool same_form(const PackedWeights& other) const { return wanted_ == other.wanted_; }
 
  private:
   PackCache* cache_ = nullptr;

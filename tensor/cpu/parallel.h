@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "tensor/cpu/kernels.h"
 #include "tensor/dtype.h"
 #include "tensor/error.h"
 
@@ -31,12 +32,7 @@ void parallel_for(int threads, int64_t count, int64_t grain, const Fn& fn) {
 // Work below this many elements is not worth waking a second thread.
 constexpr int64_t kGrain = 4096;
 
-// The 16-bit float of DType::bf16 as an element.
-struct Bf16 {
-  uint16_t bits;
-};
-
-// Loads and stores without branches, so that loops over them are vectorised.
+// One element, in loops that are not worth a kernel.
 inline float load(float v) { return v; }
 inline float load(Bf16 v) { return std::bit_cast<float>(uint32_t{v.bits} << 16); }
 

@@ -10,41 +10,7 @@
 namespace ft {
 namespace {
 
-using cpu::load;
-using cpu::store;
-
-// An output may be the same memory as an input, never another overlap: ivdep says so to the
-// compiler.
-template <class T>
-[[gnu::target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")]] void add_range(
-    const T* a, const T* b, T* y, int64_t count) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) store(y[i], load(a[i]) + load(b[i]));
-}
-
-// Not a number stays what it is, so that a broken step is seen in the loss.
-template <class T>
-[[gnu::target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")]] void relu_range(
-    const T* x, T* y, int64_t count) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) {
-    const float v = load(x[i]);
-    store(y[i], v <= 0 ? 0.f : v);
-  }
-}
-
-template <class T>
-[[gnu::target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")]] void relu_backward_range(
-    const T* y, const T* dy, T* dx, int64_t count) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) store(dx[i], load(y[i]) > 0 ? load(dy[i]) : 0.f);
-}
-
-template <class From, class To>
-[[gnu::target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")]] void cast_range(
-    const From* x, To* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) store(y[i], load(x[i]));
-}
+using cpu::Bf16;
 
 void check_same(const Tensor& a, const Tensor& b) {
   FT_CHECK(a.spec() == b.spec(), "element-wise op of " + a.spec().str() + " and " + b.spec().str());
@@ -77,13 +43,20 @@ void convert_slowly(const Tensor& x, const Tensor& y) {
                         read_element(x, x.spec().offset(n, c, h, w)));
 }
 
-// Calls fn(T{}, begin, end) for ranges of the padded elements of `spec`.
+// Calls fn(kernels, begin, end) for ranges of the padded elements of `spec`, with the kernels of
+// its type.
 template <class Fn>
-void over_elements(int threads, const TensorSpec& spec, const Fn& fn) {
+void over_elements(const CpuBackend& backend, const TensorSpec& spec, const Fn& fn) {
   cpu::with_element(spec.dtype, [&](auto element) {
-    cpu::parallel_for(threads, spec.padded_elements(), cpu::kGrain,
-                      [&](int64_t begin, int64_t end) { fn(element, begin, end); });
+    const cpu::ElementKernels<decltype(element)>& kernels = backend.kernels();
+    cpu::parallel_for(backend.threads(), spec.padded_elements(), cpu::kGrain,
+                      [&](int64_t begin, int64_t end) { fn(kernels, begin, end); });
   });
+}
+
+template <class T>
+T* element(const cpu::ElementKernels<T>&, const Tensor& t, int64_t i) {
+  return cpu::data_of<T>(t) + i;
 }
 
 }  // namespace
@@ -116,40 +89,47 @@ void CpuBackend::convert(StreamRef, const Tensor& x, const Tensor& y) {
       conversion(from, to).run(stream(), {{DNNL_ARG_FROM, x.data()}, {DNNL_ARG_TO, y.data()}});
     });
   }
-  over_elements(threads_, from, [&](auto element, int64_t begin, int64_t end) {
-    using From = decltype(element);
-    cpu::with_element(to.dtype, [&](auto target) {
-      using To = decltype(target);
-      cast_range(cpu::data_of<From>(x) + begin, cpu::data_of<To>(y) + begin, end - begin);
-    });
+  if (from.dtype == to.dtype) return copy(x, y);
+  const bool widen = to.dtype == DType::f32;
+  const cpu::ElementKernels<Bf16>& kernels = kernels_;
+  cpu::parallel_for(threads_, from.padded_elements(), cpu::kGrain, [&](int64_t begin, int64_t end) {
+    if (widen)
+      kernels.to_f32(cpu::data_of<Bf16>(x) + begin, y.as<float>() + begin, end - begin);
+    else
+      kernels.from_f32(x.as<float>() + begin, cpu::data_of<Bf16>(y) + begin, end - begin);
   });
+}
+
+void CpuBackend::copy(const Tensor& x, const Tensor& y) {
+  const auto* from = static_cast<const std::byte*>(x.data());
+  auto* to = static_cast<std::byte*>(y.data());
+  cpu::parallel_for(threads_, static_cast<int64_t>(y.bytes()), 4 * cpu::kGrain,
+                    [&](int64_t begin, int64_t end) {
+                      std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
+                    });
 }
 
 void CpuBackend::add(StreamRef, const Tensor& a, const Tensor& b, const Tensor& y) {
   check_same(a, b);
   check_same(a, y);
-  over_elements(threads_, y.spec(), [&](auto element, int64_t begin, int64_t end) {
-    using T = decltype(element);
-    add_range(cpu::data_of<T>(a) + begin, cpu::data_of<T>(b) + begin, cpu::data_of<T>(y) + begin,
-              end - begin);
+  over_elements(*this, y.spec(), [&](const auto& k, int64_t begin, int64_t end) {
+    k.add(element(k, a, begin), element(k, b, begin), element(k, y, begin), end - begin);
   });
 }
 
 void CpuBackend::relu_forward(StreamRef, const Tensor& x, const Tensor& y) {
   check_same(x, y);
-  over_elements(threads_, y.spec(), [&](auto element, int64_t begin, int64_t end) {
-    using T = decltype(element);
-    relu_range(cpu::data_of<T>(x) + begin, cpu::data_of<T>(y) + begin, end - begin);
+  over_elements(*this, y.spec(), [&](const auto& k, int64_t begin, int64_t end) {
+    k.relu(element(k, x, begin), element(k, y, begin), end - begin);
   });
 }
 
 void CpuBackend::relu_backward(StreamRef, const Tensor& y, const Tensor& dy, const Tensor& dx) {
   check_same(y, dy);
   check_same(y, dx);
-  over_elements(threads_, y.spec(), [&](auto element, int64_t begin, int64_t end) {
-    using T = decltype(element);
-    relu_backward_range(cpu::data_of<T>(y) + begin, cpu::data_of<T>(dy) + begin,
-                        cpu::data_of<T>(dx) + begin, end - begin);
+  over_elements(*this, y.spec(), [&](const auto& k, int64_t begin, int64_t end) {
+    k.relu_backward(element(k, y, begin), element(k, dy, begin), element(k, dx, begin),
+                    end - begin);
   });
 }
 

@@ -78,7 +78,9 @@ std::vector<TensorSpec> BackendTest::activation_specs(const Shape& shape) {
     own.layout = backend().make_conv2d(spec)->y_spec().layout;
   }
   std::vector<TensorSpec> specs{own};
-  if (backend().device().kind != Device::Kind::cuda && own != plain) specs.push_back(plain);
+  if (backend().device().kind != Device::Kind::cpu) return specs;
+  for (Layout other : {Layout::plain, Layout::nhwc, Layout::nchw8c, Layout::nchw16c})
+    if (other != own.layout) specs.push_back({shape, dtype(), other});
   return specs;
 }
 

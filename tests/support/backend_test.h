@@ -54,8 +54,8 @@ class BackendTest : public testing::TestWithParam<BackendCase> {
   DType param_dtype() const { return dtype() == DType::f64 ? DType::f64 : DType::f32; }
 
   // The layouts in which this backend meets activations of a shape: its image layout for three
-  // channels, else the one that its convolutions choose, and plain where the backend is on the
-  // host.
+  // channels, else the one that its convolutions choose; on cpu, whose plans take them all, the
+  // others as well.
   std::vector<TensorSpec> activation_specs(const Shape& shape);
   TensorSpec param_spec(const Shape& shape);
 

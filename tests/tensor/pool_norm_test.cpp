@@ -160,8 +160,9 @@ class BatchNorm2dTest : public OpTest {
                                                   {&dresidual, want_g.dresidual},
                                                   {&dgamma, want_g.dgamma},
                                                   {&dbeta, want_g.dbeta}};
+    // dx is what is left of three rounded terms; with few samples they are larger than it.
     for (const auto& [got, expected] : results)
-      if (!got->tensor().empty()) expect_near(*got, expected, terms);
+      if (!got->tensor().empty()) expect_near(*got, expected, std::max<int64_t>(terms, 100));
   }
 };
 
