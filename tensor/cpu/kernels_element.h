@@ -91,8 +91,9 @@ constexpr int64_t kBatch = 64;  // random numbers of one batch: 16 Philox blocks
     k0 += 0x9E3779B9;
     k1 += 0xBB67AE85;
   }
-  const auto kept = [&](const L& word) { return (word >> 8) >= key.threshold ? L{} + 1 : L{}; };
-  const L bytes = kept(a) | kept(b) << 8 | kept(c) << 16 | kept(d) << 24;
+  const L one = L{} + 1, least = L{} + key.threshold;
+  const L bytes = (one & (L)(a >> 8 >= least)) | (one & (L)(b >> 8 >= least)) << 8 |
+                  (one & (L)(c >> 8 >= least)) << 16 | (one & (L)(d >> 8 >= least)) << 24;
   const auto narrow = __builtin_convertvector(bytes, Vector<8>::U);
   __builtin_memcpy(keep, &narrow, sizeof narrow);
 }
