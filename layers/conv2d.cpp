@@ -3,11 +3,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace ft {
 namespace {
 
+// Either may train while the other is frozen, and both versions only rise.
 Weights weights_of(const Pass& pass, bool bias) {
-  return {pass.params[0].value, bias ? pass.params[1].value : Tensor{}, pass.params[0].version};
+  if (!bias) return {pass.params[0].value, {}, pass.params[0].version};
+  return {pass.params[0].value, pass.params[1].value,
+          std::max(pass.params[0].version, pass.params[1].version)};
 }
 
 }  // namespace

@@ -1,11 +1,15 @@
 // Fully connected layer.
 #include "layers/linear.h"
 
+#include <algorithm>
+
 namespace ft {
 namespace {
 
+// Either may train while the other is frozen, and both versions only rise.
 Weights weights_of(const Pass& pass) {
-  return {pass.params[0].value, pass.params[1].value, pass.params[0].version};
+  return {pass.params[0].value, pass.params[1].value,
+          std::max(pass.params[0].version, pass.params[1].version)};
 }
 
 }  // namespace
