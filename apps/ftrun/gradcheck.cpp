@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include "apps/ftrun/commands.h"
 #include "layers/batchnorm2d.h"
 #include "layers/conv2d.h"
-#include "layers/executor.h"
 #include "layers/gradient_check.h"
+#include "layers/graph_gradient_check.h"
 #include "layers/linear.h"
 #include "layers/lrn.h"
 #include "layers/pointwise.h"
@@ -17,7 +16,6 @@
 #include "layers/softmax_cross_entropy.h"
 #include "models/model.h"
 #include "models/patterns.h"
-#include "tensor/rng.h"
 
 namespace ft::app {
 namespace {
@@ -76,52 +74,21 @@ bool check_layers(const GradcheckOptions& o, Backend& backend) {
               (near.empty() ? "" : "did you mean " + near + "? ") + ("layers: " + list));
 }
 
-// A whole model in double: every parameter and the image, against differences of the mean loss. Dropout has the
-// same mask in all runs; batch-norms use their running statistics, since two images make batch statistics
-// so curved that no step size serves all parameters.
+// A whole model in double, compiled as for training. Batch-norms use their running statistics: two images make
+// batch statistics so curved that no step size serves all parameters.
 bool check_model(const GradcheckOptions& o, Backend& backend) {
   const ModelInfo& info = find_model(o.model);
   const int side = o.input_size.value_or(std::max(info.minimum_size, 64));
-  Model model = build_model(info, 3, side, side);
-  ParameterSet parameters(model.graph, backend, DType::f64);
-  const auto stream = backend.make_stream();
-  const StreamRef s = stream->ref();
-  parameters.initialize(o.seed, s);
+  const Model model = build_model(info, 3, side, side);
   CompileOptions compile;
   compile.batch = 2;
-  compile.mode = Mode::training;
   compile.bn = BnMode::running;
-  compile.numerics.compute = DType::f64;
-  compile.keep_gradients = {model.image};
-  CompiledGraph compiled(model.graph, backend, compile);
-  Executor executor(compiled, parameters, backend, make_arena(backend, {&compiled}), make_step_state(backend));
-  const Tensor image = executor.value(model.image), loss = executor.value(model.loss);
-  const Rng rng(o.seed, RngPurpose::test);
-  for (int64_t i = 0; i < image.shape().elements(); ++i) image.as<double>()[i] = rng.normal(static_cast<uint64_t>(i));
-  for (int n = 0; n < 2; ++n) {
-    executor.value(model.labels).as<int32_t>()[n] = n;
-    executor.gradient(model.loss).as<double>()[n] = 0.5;
-  }
-  executor.forward(s);
-  executor.backward(s);
-  const double seed[] = {0.5, 0.5};
-  GradientCheckOptions options;
+  GradientCheckOptions options = network_gradient_options();
   options.max_elements = o.samples;
-  options.tolerance = 1e-5;  // thousands of roundings lie between a weight and the loss
-  bool passed = true;
-  const auto check = [&](const std::string& name, const Tensor& x, const Tensor& dx) {
-    const size_t count = static_cast<size_t>(x.shape().elements());
-    const GradientCheck c = check_gradient(name, {x.as<double>(), count}, {dx.as<double>(), count},
-                                           [&] { executor.forward(s); }, {loss.as<double>(), 2}, seed, options);
-    fmt::print("{:<24} {}\n", model.name, c.str());
-    std::fflush(stdout);
-    passed = passed && c.passed;
-  };
-  check("image", image, executor.gradient(model.image));
-  for (size_t i = 0; i < model.graph.parameters().size(); ++i)
-    if (const Tensor& grad = parameters.grad(static_cast<int>(i)); !grad.empty())
-      check(model.graph.parameters()[i].name, parameters.value(static_cast<int>(i)), grad);
-  return passed;
+  options.seed = o.seed + 1;
+  const std::vector<GradientCheck> checks = check_graph_gradients(model.graph, backend, compile, options);
+  for (const GradientCheck& c : checks) fmt::print("{:<24} {}\n", model.name, c.str());
+  return all_passed(checks);
 }
 
 }  // namespace
