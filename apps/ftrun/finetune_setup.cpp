@@ -18,10 +18,6 @@ std::optional<BnMode> bn_override(const std::string& text) {
   return std::nullopt;
 }
 
-Shuffle shuffle_of(const std::string& text) {
-  return text == "once" ? Shuffle::once : text == "never" ? Shuffle::never : Shuffle::every_epoch;
-}
-
 }  // namespace
 
 Settings resolve(const FinetuneOptions& o, bool pretrained) {
