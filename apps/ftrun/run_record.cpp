@@ -45,6 +45,9 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   set("workers", int64_t{o.data.workers});
   set("bad-images", o.data.bad_images);
   set("max-bad", o.data.max_bad);
+  set("allow-missing-classes", o.data.allow_missing_classes);
+  set("allow-outside-links", o.data.allow_outside_links);
+  set("allow-overlap", o.data.allow_overlap);
   set("print", o.print);
 }
 
