@@ -139,7 +139,7 @@ void refuse_too_many(const Split& split, const std::vector<BadFile>& bad, double
                      fmt::format("{:.2f} % of the files are bad, --max-bad allows {:.2f} %",
                                  100 * part, 100 * max_bad),
                      describe(bad),
-                     fmt::format("remove or replace them, or raise --max-bad to {:.2f}% or more",
+                     fmt::format("remove or replace them, or raise --max-bad to {:.2f} or more",
                                  100 * part + 0.005));
 }
 

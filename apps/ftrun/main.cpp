@@ -10,6 +10,7 @@
 int main(int argc, char** argv) {
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of write(), not a silent death
   signal(SIGPIPE, SIG_IGN);  // a reader that is gone does not end a run
+  setvbuf(stdout, nullptr, _IOLBF, 0);  // in order with errors, and nothing lost, where output goes to a file
   try {
     return ft::app::run(argc, argv);
   } catch (const ft::Error& e) {

@@ -95,7 +95,7 @@ TEST(Prescan, skipping_has_a_limit_a_split) {
   const std::string seen = prescan_error(tree, skip(0.1));
   EXPECT_HAS(seen, "E2221: " + tree.path("val") +
                        ": 14.29 % of the files are bad, --max-bad allows 10.00 %");
-  EXPECT_HAS(seen, "raise --max-bad to 14.29% or more");
+  EXPECT_HAS(seen, "raise --max-bad to 14.29 or more");
   EXPECT_EQ(prescan(tree.scan(), check_name, skip(0.15)).skipped.size(), 1u);
   EXPECT_HAS(prescan_error(tree, skip(0)), "E2221");
 }
@@ -111,7 +111,7 @@ TEST(Prescan, the_limit_that_the_message_names_is_enough) {
   FolderTree tree;
   tree.remove("val/ants");
   tree.add({"val/ants/bad1.jpg", "val/ants/bad2.jpg", "val/ants/good.jpg"});  // 2 of 6
-  EXPECT_HAS(prescan_error(tree, skip(0.1)), "raise --max-bad to 33.34% or more");
+  EXPECT_HAS(prescan_error(tree, skip(0.1)), "raise --max-bad to 33.34 or more");
   EXPECT_EQ(prescan_error(tree, skip(0.3334)), "");
 }
 
