@@ -23,7 +23,11 @@ struct Choice {
 
 class CpuConv2d final : public Conv2dPlan {
  public:
-  CpuConv2d(CpuBackend& backend, const Conv2dSpec& spec) : backend_(backend), spec_(spec) {
+  CpuConv2d(CpuBackend& backend, const Conv2dSpec& spec)
+      : backend_(backend),
+        spec_(spec),
+        stride_{spec.stride_h, spec.stride_w},
+        pad_{spec.pad_h, spec.pad_w} {
     const auto forward = make_forward();
     if (spec_.passes.backward_data) make_backward_data(forward);
     if (spec_.passes.backward_weights) make_backward_weights(forward);
@@ -53,9 +57,9 @@ class CpuConv2d final : public Conv2dPlan {
   dnnl::memory::dims weight_dims() const;
   Md plain_weights() const { return cpu::plain_desc(weight_dims(), DType::f32); }
   Md any_weights(DType type) const { return cpu::any_desc(weight_dims(), type); }
-  Md bias() const;
-  Md x_desc(Layout layout) const;
-  Md y_desc(Layout layout) const;
+  Md bias() const { return spec_.bias ? cpu::plain_desc({spec_.k}, DType::f32) : Md(); }
+  Md x_desc(Layout layout) const { return cpu::desc_of({spec_.x.shape, spec_.x.dtype, layout}); }
+  Md y_desc(Layout layout) const { return cpu::desc_of({spec_.y_shape(), spec_.x.dtype, layout}); }
   std::vector<Choice> forward_choices() const;
   std::vector<Choice> backward_choices() const;
   // Remembers the kernel's name and how much workspace the pass needs.
@@ -63,6 +67,7 @@ class CpuConv2d final : public Conv2dPlan {
 
   CpuBackend& backend_;
   const Conv2dSpec spec_;
+  const dnnl::memory::dims stride_, pad_;
   TensorSpec y_;
   size_t workspace_bytes_ = 0;
   std::string names_[3] = {"none", "none", "none"};
@@ -86,23 +91,15 @@ dnnl::memory::dims CpuConv2d::weight_dims() const {
   return {spec_.groups, w.n() / spec_.groups, w.c(), w.h(), w.w()};
 }
 
-Md CpuConv2d::bias() const { return spec_.bias ? cpu::plain_desc({spec_.k}, DType::f32) : Md(); }
-
-Md CpuConv2d::x_desc(Layout layout) const {
-  return cpu::desc_of({spec_.x.shape, spec_.x.dtype, layout});
-}
-
-Md CpuConv2d::y_desc(Layout layout) const {
-  return cpu::desc_of({spec_.y_shape(), spec_.x.dtype, layout});
-}
-
-// x as it comes is best; then x reordered to the blocked layout; then all plain (groups whose
-// channels do not fill blocks). Reading a residual in place saves a copy.
+// x as it comes is best; then x reordered to the blocked layout, or to the plain one, which kernels for few
+// channels read; then all plain, for groups whose channels do not fill blocks. Reading a residual where it is
+// saves a copy.
 std::vector<Choice> CpuConv2d::forward_choices() const {
-  const Layout blocked = backend_.blocked();
+  const Layout blocked = backend_.blocked(), plain = Layout::plain;
+  const std::pair<Layout, Layout> layouts[] = {
+      {spec_.x.layout, blocked}, {blocked, blocked}, {plain, blocked}, {plain, plain}};
   std::vector<Choice> all;
-  for (const auto& [x, y] : {std::pair(spec_.x.layout, blocked), std::pair(blocked, blocked),
-                             std::pair(Layout::plain, Layout::plain)}) {
+  for (const auto& [x, y] : layouts) {
     all.push_back({x, y, false});
     if (spec_.add_residual) all.push_back({x, y, true});
   }
@@ -130,10 +127,9 @@ CpuConv2d::ForwardPd CpuConv2d::forward_pd(const Choice& choice) const {
   attr.set_post_ops(ops);
   const auto kind = spec_.passes.any_backward() ? dnnl::prop_kind::forward_training
                                                 : dnnl::prop_kind::forward_inference;
-  const dnnl::memory::dims stride{spec_.stride_h, spec_.stride_w}, pad{spec_.pad_h, spec_.pad_w};
   return cpu::make_pd<dnnl::convolution_forward>(
       backend_.engine(), attr, kind, dnnl::algorithm::convolution_direct, x_desc(choice.x),
-      any_weights(spec_.x.dtype), bias(), y_desc(choice.y), stride, pad, pad);
+      any_weights(spec_.x.dtype), bias(), y_desc(choice.y), stride_, pad_, pad_);
 }
 
 CpuConv2d::ForwardPd CpuConv2d::make_forward() {
@@ -161,11 +157,10 @@ CpuConv2d::ForwardPd CpuConv2d::make_forward() {
 
 void CpuConv2d::make_backward_data(const ForwardPd& hint) {
   const dnnl::engine& e = backend_.engine();
-  const dnnl::memory::dims stride{spec_.stride_h, spec_.stride_w}, pad{spec_.pad_h, spec_.pad_w};
   const auto [pd, choice] = cpu::first_fast(backward_choices(), [&](const Choice& c) {
     return cpu::make_backward_pd<dnnl::convolution_backward_data>(
         e, cpu::base_attr(), hint, dnnl::algorithm::convolution_direct, x_desc(c.x),
-        any_weights(spec_.x.dtype), y_desc(c.y), stride, pad, pad);
+        any_weights(spec_.x.dtype), y_desc(c.y), stride_, pad_, pad_);
   });
   cpu::ScratchPlan scratch;
   data_.border = Border::out(e, x_desc(choice.x), x_desc(spec_.x.layout), scratch);
@@ -181,11 +176,10 @@ void CpuConv2d::make_backward_data(const ForwardPd& hint) {
 
 void CpuConv2d::make_backward_weights(const ForwardPd& hint) {
   const dnnl::engine& e = backend_.engine();
-  const dnnl::memory::dims stride{spec_.stride_h, spec_.stride_w}, pad{spec_.pad_h, spec_.pad_w};
   const auto [pd, choice] = cpu::first_fast(backward_choices(), [&](const Choice& c) {
     return cpu::make_backward_pd<dnnl::convolution_backward_weights>(
         e, cpu::base_attr(), hint, dnnl::algorithm::convolution_direct, x_desc(c.x),
-        any_weights(DType::f32), bias(), y_desc(c.y), stride, pad, pad);
+        any_weights(DType::f32), bias(), y_desc(c.y), stride_, pad_, pad_);
   });
   cpu::ScratchPlan scratch;
   weights_.border = Border::in(e, x_desc(spec_.x.layout), x_desc(choice.x), scratch);
