@@ -106,7 +106,9 @@ cudaStream_t CudaBackend::enter(StreamRef s) const {
 }
 
 cudnnHandle_t CudaBackend::cudnn(StreamRef s) {
-  FT_CUDNN(cudnnSetStream(cudnn_.get(), enter(s)));
+  const cudaStream_t stream = enter(s);
+  if (stream != cudnn_stream_) FT_CUDNN(cudnnSetStream(cudnn_.get(), stream));
+  cudnn_stream_ = stream;
   return cudnn_.get();
 }
 

@@ -90,8 +90,7 @@ class CudaBackend final : public Backend {
   void sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
                   const Tensor& v, const Tensor& w) override;
 
-  // --- for the plans
-  // ------------------------------------------------------------------------------------------------
+  // --- for the plans ---
   // The stream behind `s`, with this backend's device current in the calling thread.
   cudaStream_t enter(StreamRef s) const;
   // The same, and the handle's work goes to that stream.
@@ -113,6 +112,7 @@ class CudaBackend final : public Backend {
   PinnedAllocator pinned_;
   WeightCopies copies_;
   CudnnHandle cudnn_;
+  cudaStream_t cudnn_stream_ = nullptr;  // where its work goes
   CublasLtHandle cublas_;
   bool capturing_ = false;
   uint64_t captures_ = 0;
