@@ -69,8 +69,10 @@ def ratio(ours, theirs):
 
 def measure_row(o, row):
     ftrun = Ftrun(o, row)
-    contenders = [ftrun, Products(o, row)]
+    contenders = [ftrun]
     try:
+        if o.batch == Products.BATCH:
+            contenders.append(Products(o, row))
         if o.peer_python:
             contenders += [Peer(o, row, variant) for variant in o.variants]
         for _ in range(o.rounds):
@@ -181,7 +183,7 @@ def main():
         print(f"-: {note} ({', '.join(where)})")
     if o.out:
         print(f"written: {o.out}")
-    return int(any("reason" in r["contenders"]["ftrun"] for r in rows))
+    return int(any("reason" in r["contenders"].get(name, {}) for r in rows for name in ("ftrun", "products")))
 
 
 if __name__ == "__main__":
