@@ -26,9 +26,13 @@ size_t slot_count(const LoaderOptions& options) {
   return static_cast<size_t>(options.hold + (options.workers > 0 ? options.prefetch : 0));
 }
 
+size_t row_bytes(const LoaderOptions& options) {
+  const int64_t image = options.height * options.width * 3;
+  return static_cast<size_t>(options.row_bytes > 0 ? options.row_bytes : image);
+}
+
 size_t slot_bytes(const LoaderOptions& options) {
-  const auto bytes = static_cast<size_t>(options.batch * options.height * options.width * 3);
-  return (bytes + 63) / 64 * 64;
+  return (static_cast<size_t>(options.batch) * row_bytes(options) + 63) / 64 * 64;
 }
 
 void mirror(uint8_t* pixels, int64_t height, int64_t width) {
@@ -43,6 +47,7 @@ void check_options(size_t samples, const Decode& decode, const LoaderOptions& op
   FT_CHECK(decode != nullptr, "a loader needs a decode function");
   FT_CHECK(samples <= std::numeric_limits<uint32_t>::max(), "sample indices have 32 bits");
   FT_CHECK(options.height >= 1 && options.width >= 1, "images have at least one pixel");
+  FT_CHECK(options.row_bytes == 0 || !options.flip, "only pixels can be mirrored");
   FT_CHECK(options.workers >= 0 && options.prefetch >= 1 && options.hold >= 1,
            "workers >= 0, prefetch >= 1, hold >= 1");
   FT_CHECK(options.memory.empty() || options.memory.size() >= Loader::memory_bytes(options),
@@ -90,7 +95,7 @@ Loader::Loader(std::span<const Sample> samples, Decode decode, const LoaderOptio
       decode_(std::move(decode)),
       options_(options),
       plan_(plan_epoch(static_cast<int64_t>(samples.size()), options.batch, options.drop_last)),
-      row_bytes_(static_cast<size_t>(options.height * options.width * 3)) {
+      row_bytes_(row_bytes(options)) {
   check_options(samples.size(), decode_, options);
   set_up_memory();
   start_workers();

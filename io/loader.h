@@ -20,8 +20,9 @@
 
 namespace ft {
 
-// Turns a sample into height x width x 3 bytes, RGB, rows from the top, at `out`. Whatever is
-// random about it is a function of (sample_index, epoch). Throws what it likes; see Loader::next().
+// Turns a sample into height x width x 3 bytes, RGB, rows from the top, at `out` (or into the
+// row_bytes bytes that LoaderOptions asks for). Whatever is random about it is a function of
+// (sample_index, epoch). Throws what it likes; see Loader::next().
 using Decode =
     std::function<void(const Sample& sample, uint64_t sample_index, uint64_t epoch, uint8_t* out)>;
 
@@ -30,6 +31,7 @@ enum class Shuffle { every_epoch, once, never };
 struct LoaderOptions {
   int64_t batch = 32;
   int64_t height = 224, width = 224;
+  int64_t row_bytes = 0;  // not 0: bytes that decode makes of a sample, whatever they are
   uint64_t seed = 0;
   Shuffle shuffle = Shuffle::every_epoch;
   bool drop_last = false;  // leave out a last batch that is not full
@@ -46,7 +48,7 @@ struct Batch {
   uint64_t epoch = 0;
   int64_t number = 0;  // within its epoch, from 0
   bool last_of_epoch = false;
-  std::span<const uint8_t> pixels;    // {n, height, width, 3}
+  std::span<const uint8_t> pixels;    // {n, height, width, 3}, or {n, row_bytes}
   std::span<const int32_t> labels;    // {n}
   std::span<const uint32_t> samples;  // {n}, indices into the split
   int64_t size() const { return static_cast<int64_t>(labels.size()); }

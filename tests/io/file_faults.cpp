@@ -112,6 +112,12 @@ ssize_t pread(int fd, void* data, size_t n, off_t at) {
   return act == Act::fail ? -1 : call(fd, data, count_for(act, n), at);
 }
 
+ssize_t pwrite(int fd, const void* data, size_t n, off_t at) {
+  static const auto call = real<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  const Act act = decide("pwrite");
+  return act == Act::fail ? -1 : call(fd, data, count_for(act, n), at);
+}
+
 #define FT_WRAP(name, parameters, arguments)                 \
   int name parameters {                                      \
     static const auto call = real<int(*) parameters>(#name); \
@@ -123,6 +129,7 @@ ssize_t pread(int fd, void* data, size_t n, off_t at) {
   }
 FT_WRAP(fsync, (int fd), (fd))
 FT_WRAP(dup, (int fd) noexcept, (fd))
+FT_WRAP(fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
 FT_WRAP(flock, (int fd, int how) noexcept, (fd, how))
 FT_WRAP(fchmod, (int fd, mode_t mode) noexcept, (fd, mode))
 FT_WRAP(unlinkat, (int fd, const char* name, int flags) noexcept, (fd, name, flags))

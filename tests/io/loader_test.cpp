@@ -229,4 +229,23 @@ TEST(Loader, tells_which_side_is_slower) {
   EXPECT_GT(ready.stats().blocked_s, 0);
 }
 
+TEST(Loader, rows_may_be_other_bytes_than_pixels) {
+  const auto samples = make_samples(7);
+  LoaderOptions o = small(2, 3);
+  o.row_bytes = 5;
+  const Decode numbers = [](const Sample&, uint64_t index, uint64_t epoch, uint8_t* out) {
+    std::fill_n(out, 5, static_cast<uint8_t>(10 * index + epoch));
+  };
+  Loader loader(samples, numbers, o);
+  loader.start(1, 0, 3);
+  int64_t rows = 0;
+  while (const Batch* batch = loader.next()) {
+    ASSERT_EQ(batch->pixels.size(), batch->samples.size() * 5);
+    for (size_t i = 0; i < batch->pixels.size(); ++i)
+      EXPECT_EQ(batch->pixels[i], 10 * batch->samples[i / 5] + batch->epoch);
+    rows += batch->size();
+  }
+  EXPECT_EQ(rows, 14);
+}
+
 }  // namespace ft::test

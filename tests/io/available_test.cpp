@@ -1,0 +1,64 @@
+// What may still be used, read from drawn copies of the system's files.
+#include "io/available.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/support.h"
+
+namespace ft::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct System {
+  TempDir dir;
+  void add(const std::string& name, const std::string& text) {
+    fs::create_directories((dir / name).parent_path());
+    write_file(dir / name, text);
+  }
+};
+
+TEST(Available, memory_is_what_the_system_calls_available) {
+  System system;
+  EXPECT_EQ(available_memory(system.dir.path()), 0u);
+  system.add("proc/meminfo", "MemTotal: 900 kB\nMemFree: 1 kB\nMemAvailable:  500 kB\n");
+  EXPECT_EQ(available_memory(system.dir.path()), 500u * 1024);
+}
+
+TEST(Available, memory_is_bounded_by_the_group_and_those_above_it) {
+  System system;
+  system.add("proc/meminfo", "MemAvailable: 500 kB\n");
+  system.add("proc/self/cgroup", "0::/a/b\n");
+  system.add("sys/fs/cgroup/a/b/memory.max", "max\n");
+  system.add("sys/fs/cgroup/a/b/memory.current", "10\n");
+  EXPECT_EQ(available_memory(system.dir.path()), 500u * 1024);
+  system.add("sys/fs/cgroup/a/memory.max", "300000\n");
+  system.add("sys/fs/cgroup/a/memory.current", "150000\n");
+  EXPECT_EQ(available_memory(system.dir.path()), 150000u);
+  system.add("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 50000\nfile 3\n");
+  EXPECT_EQ(available_memory(system.dir.path()), 200000u);
+  system.add("sys/fs/cgroup/a/memory.current", "900000\n");
+  EXPECT_EQ(available_memory(system.dir.path()), 0u);
+}
+
+TEST(Available, memory_knows_groups_of_version_1) {
+  System system;
+  system.add("proc/meminfo", "MemAvailable: 500 kB\n");
+  system.add("proc/self/cgroup", "7:cpu:/x\n4:hugetlb,memory:/job\n0::/\n");
+  system.add("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  system.add("sys/fs/cgroup/memory/memory.usage_in_bytes", "100\n");
+  EXPECT_EQ(available_memory(system.dir.path()), 500u * 1024);
+  system.add("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "70000\n");
+  system.add("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "40000\n");
+  EXPECT_EQ(available_memory(system.dir.path()), 30000u);
+}
+
+TEST(Available, this_machine_answers) {
+  EXPECT_GT(available_memory(), 0u);
+  TempDir dir;
+  EXPECT_GT(available_disk(dir.path()), 0u);
+  EXPECT_EQ(available_disk(dir / "nowhere"), 0u);
+}
+
+}  // namespace
+}  // namespace ft::test
