@@ -37,12 +37,13 @@ class Rng {
   std::array<uint32_t, 4> block(uint64_t block) const;
   // In [0, 1): the top 24 bits / 2^24, exact in float.
   float uniform(uint64_t index) const;
-  // Standard normal by Box-Muller from indices 2i and 2i + 1, computed in double.
+  // Standard normal by Box-Muller from indices 2i and 2i + 1, computed in double; the same bits on every machine.
   double normal(uint64_t index) const;
   // In [0, bound), bound >= 1, from 32 bits by multiply-shift (bias below bound / 2^32).
   uint32_t below(uint64_t index, uint32_t bound) const;
 
  private:
+  friend void fill_normal(const Rng& rng, double deviation, float* values, int64_t first, int64_t last);
   std::array<uint32_t, 2> key_;
   uint64_t epoch_, sample_;
 };

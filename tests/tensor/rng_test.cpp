@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
+#include <numbers>
 #include <set>
+#include <vector>
 
 namespace ft {
 
@@ -39,10 +43,39 @@ TEST(Rng, normal_has_mean_0_and_variance_1) {
 }
 
 TEST(Rng, filling_gives_the_single_numbers) {
-  const Rng rng(9, RngPurpose::init, 0, 77);
-  std::vector<float> values(31);
-  fill_normal(rng, 0.25, values.data(), 0, 31);
-  for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], static_cast<float>(0.25 * rng.normal(i)));
+  const Rng rng(9, RngPurpose::init, 5, 0x1234567877);
+  for (const auto& [first, last] : {std::pair{0, 31}, {0, 128}, {2, 133}, {126, 1001}}) {
+    std::vector<float> values(1002, 7);
+    fill_normal(rng, 0.25, values.data(), first, last);
+    for (int i = 0; i < 1002; ++i)
+      EXPECT_EQ(values[static_cast<size_t>(i)],
+                i >= first && i < last
+                    ? static_cast<float>(0.25 * rng.normal(static_cast<uint64_t>(i)))
+                    : 7)
+          << i;
+  }
+}
+
+// Box & Muller's formula with the C library's functions, in long double.
+TEST(Rng, normal_is_box_muller_to_a_few_units_in_the_last_place) {
+  const Rng rng(3, RngPurpose::test);
+  for (uint64_t i = 0; i < 20000; ++i) {
+    const long double u = (rng.bits(2 * i) + 0.5L) / 4294967296.0L,
+                      v = (rng.bits(2 * i + 1) + 0.5L) / 4294967296.0L;
+    const long double radius = std::sqrt(-2 * std::log(u));
+    const long double expected = radius * std::cos(2 * std::numbers::pi_v<long double> * v);
+    EXPECT_NEAR(rng.normal(i), static_cast<double>(expected), 6e-16 * static_cast<double>(radius))
+        << i;
+  }
+}
+
+// A known answer, made by the same formulas in Python: neither machine, compiler nor C library may change it.
+TEST(Rng, normal_has_the_same_bits_everywhere) {
+  const Rng rng(1, RngPurpose::init, 0, 42);
+  uint64_t hash = 14695981039346656037ull;
+  for (uint64_t i = 0; i < 4096; ++i)
+    hash = (hash ^ std::bit_cast<uint64_t>(rng.normal(i))) * 1099511628211ull;
+  EXPECT_EQ(hash, 1273645944494894235u);
 }
 
 TEST(Rng, permutation_is_complete_and_depends_on_the_epoch) {
