@@ -6,12 +6,29 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#ifdef __SANITIZE_THREAD__
+#include <thread>
+#include <vector>
+#endif
 
 #include "tensor/cpu/kernels.h"
 #include "tensor/dtype.h"
 #include "tensor/error.h"
 
 namespace ft::cpu {
+
+// Calls part(0) … part(parts - 1), each on a thread of the team.
+template <class Part>
+void run_team(int parts, const Part& part) {
+#ifdef __SANITIZE_THREAD__  // it cannot see into the OpenMP library: threads that it knows do the same
+  std::vector<std::jthread> team;
+  for (int i = 1; i < parts; ++i) team.emplace_back([&part, i] { part(i); });
+  part(0);
+#else
+#pragma omp parallel for schedule(static) num_threads(parts)
+  for (int i = 0; i < parts; ++i) part(i);
+#endif
+}
 
 // Splits [0, count) into contiguous ranges, at most one a thread and none below `grain` items, and
 // calls fn(begin, end) for each. fn does not throw. Ranges start at multiples of `grain`.
@@ -21,12 +38,11 @@ void parallel_for(int threads, int64_t count, int64_t grain, const Fn& fn) {
   const int64_t grains = (count + grain - 1) / grain;
   const int64_t parts = std::min<int64_t>(threads, grains);
   if (parts <= 1) return fn(int64_t{0}, count);
-#pragma omp parallel for schedule(static) num_threads(static_cast <int>(parts))
-  for (int64_t i = 0; i < parts; ++i) {
+  run_team(static_cast<int>(parts), [&](int64_t i) {
     const int64_t begin = grains * i / parts * grain;
     const int64_t end = std::min(count, grains * (i + 1) / parts * grain);
     fn(begin, end);
-  }
+  });
 }
 
 // Work below this many elements is not worth waking a second thread.
