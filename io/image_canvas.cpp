@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "io/resize.h"
 #include "tensor/error.h"
@@ -28,13 +29,6 @@ std::string printable(std::string_view text) {
     }
   }
   return out;
-}
-
-// Quads of the text, in stb's layout; how many. Never inlined: with both in sight g++ 14 takes the buffer's
-// destructor for a deletion in the middle of a block.
-[[gnu::noinline]] int glyph_quads(std::string& text, std::vector<char>& quads) {
-  return stb_easy_font_print(0, 0, text.data(), nullptr, quads.data(),
-                             static_cast<int>(quads.size()));
 }
 
 uint8_t mixed(uint8_t below, uint8_t above, float opacity) {
@@ -172,9 +166,11 @@ void Canvas::heat_map(const Box& box, const float* values, int w, int h, float o
 
 void Canvas::text(int x, int y, std::string_view text, int px, Rgb color) {
   std::string clean = printable(text);
-  std::vector<char> quads(clean.size() * kBytesACharacter);
-  if (quads.empty()) return;
-  const int count = glyph_quads(clean, quads);
+  const size_t bytes = clean.size() * kBytesACharacter;
+  if (bytes == 0) return;
+  const std::unique_ptr<char[]> quads(new char[bytes]);
+  const int count =
+      stb_easy_font_print(0, 0, clean.data(), nullptr, quads.get(), static_cast<int>(bytes));
   const float scale = static_cast<float>(px) / kFontLine;
   const auto left = static_cast<float>(x), top = static_cast<float>(y);
   for (int i = 0; i < count; ++i) {

@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "tensor/cpu/cpu.h"

@@ -4,6 +4,7 @@
 // split as well.
 #include "tensor/ops/batchnorm2d.h"
 
+#include <algorithm>
 #include <array>
 
 #include "tensor/cpu/batchnorm_factors.h"
@@ -154,6 +155,7 @@ template <class T, int W>
 BnFactors CpuBatchNorm2d<T, W>::batch_factors(const BatchNormParams& params, const BnMoments& m,
                                               const Tensor& aux, int64_t block, bool keep) const {
   const cpu::ChannelRange range = channels(block);
+  const int64_t count = std::min<int64_t>(range.count, W);
   float mean[W], inverse[W];
   for (int l = 0; l < W; ++l) {
     mean[l] = static_cast<float>(m.mean[l]);
@@ -161,8 +163,8 @@ BnFactors CpuBatchNorm2d<T, W>::batch_factors(const BatchNormParams& params, con
   }
   if (keep) cpu::bn_move_running(params, range, m, spec_.momentum);
   if (keep && !aux.empty()) {
-    std::copy_n(mean, range.count, saved_mean(aux, range.first));
-    std::copy_n(inverse, range.count, saved_inverse(aux, range.first));
+    std::copy_n(mean, count, saved_mean(aux, range.first));
+    std::copy_n(inverse, count, saved_inverse(aux, range.first));
   }
   return cpu::bn_factors(params, range, mean, inverse);
 }

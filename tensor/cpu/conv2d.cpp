@@ -1,6 +1,7 @@
 // Convolution: three primitives of oneDNN, each with its own packed weights.
 #include "tensor/ops/conv2d.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "tensor/cpu/cpu.h"

@@ -1,5 +1,6 @@
 // Dropout: the mask is drawn again in either pass, sixteen Philox blocks at a time in the vector
 // unit.
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/cpu/cpu.h"

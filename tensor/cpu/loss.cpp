@@ -1,6 +1,7 @@
 // Softmax cross-entropy. A row is a few to a few thousand classes: one thread a row, sums in order.
 #include "tensor/ops/loss.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/cpu/cpu.h"

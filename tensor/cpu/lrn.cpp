@@ -1,6 +1,8 @@
 // Local response normalisation by oneDNN. It divides alpha by the window, too.
 #include "tensor/ops/lrn.h"
 
+#include <algorithm>
+
 #include "tensor/cpu/cpu.h"
 
 namespace ft {

@@ -2,6 +2,8 @@
 // next to the weights, so x is brought to plain order and the weights stay in theirs.
 #include "tensor/ops/matmul.h"
 
+#include <algorithm>
+
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/parallel.h"
 

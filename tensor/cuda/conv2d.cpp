@@ -1,6 +1,7 @@
 // Convolution: three cuDNN plans, one a pass, and the column sum for the gradient of the bias.
 #include "tensor/ops/conv2d.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "tensor/cuda/conv2d_graph.h"

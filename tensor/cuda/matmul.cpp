@@ -6,6 +6,7 @@
 // copy would be remade and whose gradient would be permuted back in every step).
 #include "tensor/ops/matmul.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "tensor/cuda/cuda.h"
