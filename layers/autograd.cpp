@@ -39,14 +39,14 @@ void Compiler::contribute(size_t i, size_t k) {
   const bool first = target.gradient == -1;
   const bool free_dy = !pinned_gradient(y);
   if (first) {
-    const bool take_over = c.plan.may_overwrite_x && k == 0 && target.spec == value(y).spec;
+    const bool take_over = c.plan.in_place == static_cast<int>(k) && target.spec == value(y).spec;
     if (free_dy && (c.plan.alias || take_over)) {
       target.gradient = value(y).gradient;
     } else {
       target.gradient = new_block(target.spec.bytes(), now, now);
     }
-    c.flow[k] = !c.plan.alias ? GradientFlow::write
-                              : (free_dy ? GradientFlow::pass : GradientFlow::copy);
+    c.flow[k] =
+        !c.plan.alias ? GradientFlow::write : (free_dy ? GradientFlow::pass : GradientFlow::copy);
   } else if (c.plan.alias) {
     c.flow[k] = GradientFlow::pass_add;
   } else {
@@ -64,12 +64,23 @@ std::string CompiledGraph::tape() const {
     for (size_t k = 0; k < c->flow.size(); ++k) {
       const std::string& x = graph_.values()[static_cast<size_t>(c->inputs[k])].name;
       switch (c->flow[k]) {
-        case GradientFlow::none: break;
-        case GradientFlow::write: text += fmt::format(" -> d({})", x); break;
-        case GradientFlow::add: text += fmt::format(" -> added to d({})", x); break;
-        case GradientFlow::pass: text += fmt::format(" = d({})", x); break;
-        case GradientFlow::copy: text += fmt::format(" copied to d({})", x); break;
-        case GradientFlow::pass_add: text += fmt::format(" added to d({})", x); break;
+        case GradientFlow::none:
+          break;
+        case GradientFlow::write:
+          text += fmt::format(" -> d({})", x);
+          break;
+        case GradientFlow::add:
+          text += fmt::format(" -> added to d({})", x);
+          break;
+        case GradientFlow::pass:
+          text += fmt::format(" = d({})", x);
+          break;
+        case GradientFlow::copy:
+          text += fmt::format(" copied to d({})", x);
+          break;
+        case GradientFlow::pass_add:
+          text += fmt::format(" added to d({})", x);
+          break;
       }
     }
     for (int p : c->parameters) {
@@ -77,7 +88,7 @@ std::string CompiledGraph::tape() const {
       if (c->wants_dw && parameter.trainable && !parameter.is_statistic())
         text += fmt::format(" -> d({})", parameter.name);
     }
-    if (c->plan.backward_reads_x) text += "; reads x";
+    if (c->plan.backward_reads_x > 0) text += "; reads x";
     if (c->plan.backward_reads_y) text += "; reads y";
     if (c->plan.aux_bytes > 0) text += "; reads aux";
     text += '\n';

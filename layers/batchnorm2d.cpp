@@ -12,7 +12,9 @@ BatchNormParams params_of(const Pass& pass) {
 
 }  // namespace
 
-std::string BatchNorm2d::settings() const { return fmt::format("epsilon {:g}", epsilon_); }
+std::string BatchNorm2d::settings() const {
+  return fmt::format("epsilon {:g}{}{}", epsilon_, add_ ? ", add" : "", relu_ ? ", relu" : "");
+}
 
 std::vector<Parameter> BatchNorm2d::parameters(std::span<const Shape> x) const {
   const Shape c{x[0].c()};
@@ -26,6 +28,8 @@ std::vector<Parameter> BatchNorm2d::parameters(std::span<const Shape> x) const {
 Shape BatchNorm2d::infer(const std::string& node, std::span<const Shape> x) const {
   if (x[0].rank() != 4)
     throw Error(2404, node, "batch-norm needs N,C,H,W, got " + x[0].str(), "check the model");
+  FT_CHECK(x.size() == (add_ ? 2 : 1) && x.back() == x[0],
+           node + ": a residual has the shape of x");
   return x[0];
 }
 
@@ -35,7 +39,9 @@ LayerPlan BatchNorm2d::setup(const LayerSetup& setup) {
   s.epsilon = epsilon_;
   s.momentum = momentum_;
   s.mode = setup.bn;
-  s.passes = {setup.wants_dx[0], setup.wants_dw};
+  s.add_residual = add_;
+  s.relu = relu_;
+  s.passes = {setup.wants_dx[0] || (add_ && setup.wants_dx[1]), setup.wants_dw};
   if (s.mode == BnMode::batch && s.x.shape.n() * s.x.shape.h() * s.x.shape.w() < 2)
     throw Error(2405, setup.node, "batch statistics of a single value have no variance",
                 "use a larger --batch or --input-size, or --bn running");
@@ -44,19 +50,25 @@ LayerPlan BatchNorm2d::setup(const LayerSetup& setup) {
   plan.y = plan_->y_spec();
   plan.workspace_bytes = plan_->workspace_bytes();
   plan.aux_bytes = plan_->aux_bytes();
-  plan.backward_reads_x = s.passes.any_backward();
+  plan.backward_reads_x = s.passes.any_backward() ? 1 : 0;
+  plan.in_place = add_ ? 1 : 0;
   return plan;
 }
 
 void BatchNorm2d::forward(const Pass& pass) {
-  plan_->forward(pass.stream, pass.x[0], {}, params_of(pass), pass.y, pass.aux, pass.workspace);
+  plan_->forward(pass.stream, pass.x[0], add_ ? pass.x[1] : Tensor{}, params_of(pass), pass.y,
+                 pass.aux, pass.workspace);
 }
 
 void BatchNorm2d::backward(const Pass& pass) {
-  plan_->backward(pass.stream, pass.x[0], pass.dy, params_of(pass), pass.aux,
-                  {pass.dx[0], {}, pass.params[0].grad, pass.params[1].grad}, pass.workspace);
+  plan_->backward(
+      pass.stream, pass.x[0], pass.dy, params_of(pass), pass.aux,
+      {pass.dx[0], add_ ? pass.dx[1] : Tensor{}, pass.params[0].grad, pass.params[1].grad},
+      pass.workspace);
 }
 
-std::string BatchNorm2d::describe(PassKind pass) const { return plan_ ? plan_->describe(pass) : ""; }
+std::string BatchNorm2d::describe(PassKind pass) const {
+  return plan_ ? plan_->describe(pass) : "";
+}
 
 }  // namespace ft

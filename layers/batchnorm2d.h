@@ -1,4 +1,4 @@
-// Batch-norm layer: parameters "weight" (gamma), "bias" (beta), and the statistics "running_mean" and
+// Batch-norm layer, with the residual add and the ReLU that compile() may have fused to it: parameters "weight" (gamma), "bias" (beta), and the statistics "running_mean" and
 // "running_var", all {C}, named as torchvision names them.
 #pragma once
 
@@ -9,12 +9,14 @@ namespace ft {
 class BatchNorm2d : public Layer {
  public:
   // momentum: share of the batch in a new running statistic.
-  explicit BatchNorm2d(double epsilon = 1e-5, double momentum = 0.1)
-      : epsilon_(epsilon), momentum_(momentum) {}
+  // add: a second input is added behind it; relu: then max(0, .).
+  explicit BatchNorm2d(double epsilon = 1e-5, double momentum = 0.1, bool add = false,
+                       bool relu = false)
+      : epsilon_(epsilon), momentum_(momentum), add_(add), relu_(relu) {}
   std::string_view kind() const override { return "batchnorm2d"; }
   std::string settings() const override;
   std::unique_ptr<Layer> clone() const override {
-    return std::make_unique<BatchNorm2d>(epsilon_, momentum_);
+    return std::make_unique<BatchNorm2d>(epsilon_, momentum_, add_, relu_);
   }
   std::vector<Parameter> parameters(std::span<const Shape> x) const override;
   Shape infer(const std::string& node, std::span<const Shape> x) const override;
@@ -23,9 +25,14 @@ class BatchNorm2d : public Layer {
   void backward(const Pass& pass) override;
   std::string describe(PassKind pass) const override;
   double epsilon() const { return epsilon_; }
+  // The same batch-norm with more behind it.
+  std::unique_ptr<BatchNorm2d> fused(bool add, bool relu) const {
+    return std::make_unique<BatchNorm2d>(epsilon_, momentum_, add, relu);
+  }
 
  private:
   double epsilon_, momentum_;
+  bool add_, relu_;
   std::unique_ptr<BatchNorm2dPlan> plan_;
 };
 

@@ -49,7 +49,7 @@ void Compiler::run() {
   find_active();
   connect();
   if (options_.fuse) {
-    fuse_frozen();
+    rewrite();
     connect();
   }
   set_up_layers();
@@ -141,8 +141,16 @@ DType Compiler::output_dtype(ValueId y) const {
 LayerSetup Compiler::layer_setup(const CompiledNode& c, const std::vector<TensorSpec>& x) const {
   std::vector<bool> wants_dx;
   for (ValueId v : c.inputs) wants_dx.push_back(needs_gradient(v));
-  return {backend_, c.name, static_cast<uint32_t>(c.node), x,          c.training,
-          c.bn,     output_dtype(c.output), wants_dx, c.wants_dw, options_.numerics};
+  return {backend_,
+          c.name,
+          static_cast<uint32_t>(c.node),
+          x,
+          c.training,
+          c.bn,
+          output_dtype(c.output),
+          wants_dx,
+          c.wants_dw,
+          options_.numerics};
 }
 
 void Compiler::set_up_layers() {
@@ -152,8 +160,9 @@ void Compiler::set_up_layers() {
     if (!compiled.used || producer_[v] != -1) continue;
     const bool image = description.dtype != DType::i32;
     const DType compute = options_.numerics.compute;
-    compiled.spec = {description.shape.with_n(options_.batch), image ? compute : DType::i32,
-                     image && description.shape.rank() == 4 ? backend_.image_layout(compute) : Layout::plain};
+    compiled.spec = {
+        description.shape.with_n(options_.batch), image ? compute : DType::i32,
+        image && description.shape.rank() == 4 ? backend_.image_layout(compute) : Layout::plain};
   }
   if (options_.from != -1) value(options_.from).spec = options_.from_spec;
   for (CompiledNode& c : out_.nodes_) {

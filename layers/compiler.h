@@ -18,9 +18,15 @@ class Compiler {
   void find_active();
   void connect();
   // rewrite.cpp: several nodes become one
-  void fuse_frozen();
-  void fuse_from(size_t i, std::vector<bool>& gone);
+  void rewrite();
+  void fuse_convolution(size_t i, std::vector<bool>& gone);
+  void fuse_batchnorm(size_t i, std::vector<bool>& gone);
   std::optional<size_t> only_reader(size_t i, const std::vector<bool>& gone) const;
+  std::vector<size_t> chain(size_t i, std::initializer_list<std::string_view> kinds,
+                            const std::vector<bool>& gone) const;
+  ValueId residual_of(size_t add, size_t before) const;
+  void fuse(const std::vector<size_t>& parts, std::unique_ptr<Layer> layer, ValueId residual,
+            std::vector<bool>& gone);
   void set_up_layers();
   LayerSetup layer_setup(const CompiledNode& c, const std::vector<TensorSpec>& x) const;
   BnMode bn_mode(bool trains) const;
@@ -28,6 +34,7 @@ class Compiler {
   // lifetimes.cpp: forward memory
   void place_values();
   bool may_overwrite(size_t i) const;
+  static bool reads_later(const CompiledNode& reader, ValueId v);
   void extend_reads(size_t i);
   // autograd.cpp: the backward walk
   void walk_backward();
@@ -50,7 +57,7 @@ class Compiler {
   CompileOptions& options_;
   Backend& backend_;
   std::vector<bool> kept_, needs_gradient_, pinned_gradient_;
-  std::vector<int> producer_;                  // value -> index in out_.nodes_, or -1: given from outside
+  std::vector<int> producer_;  // value -> index in out_.nodes_, or -1: given from outside
   std::vector<std::vector<size_t>> users_;     // value -> indices in out_.nodes_, ascending
   std::vector<std::vector<ValueId>> members_;  // block -> values that lie in it
 };

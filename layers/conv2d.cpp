@@ -61,7 +61,7 @@ LayerPlan Conv2d::setup(const LayerSetup& setup) {
   LayerPlan plan;
   plan.y = plan_->y_spec();
   plan.workspace_bytes = plan_->workspace_bytes();
-  plan.backward_reads_x = setup.wants_dw;
+  plan.backward_reads_x = setup.wants_dw ? 1 : 0;
   return plan;
 }
 

@@ -21,16 +21,14 @@ void poison(const Tensor& t) {  // 0xFF... is not-a-number
   if (!t.empty()) std::memset(t.data(), 0xFF, t.bytes());
 }
 
-// One clone of a layer with all tensors of a pass. `in_place`: y lies in the memory of input 0, and
-// dx of input 0 in that of dy.
+// One clone of a layer with all tensors of a pass. `in_place`: y lies in the memory of the input that the layer
+// names, and its dx in that of dy.
 class Rig {
  public:
   Rig(const Layer& layer, Backend& backend, const LayerCheckSetup& setup, uint64_t seed);
 
   const LayerPlan& plan() const { return plan_; }
-  bool can_run_in_place() const {
-    return plan_.may_overwrite_x && !plan_.alias && !plan_.backward_reads_x;
-  }
+  bool can_run_in_place() const { return plan_.in_place != -1 && !plan_.alias; }
   void forward(bool in_place);
   void backward(bool in_place);
   std::vector<Tensor> x, dx;
@@ -151,9 +149,10 @@ void Rig::forward(bool in_place) {
   if (plan_.alias) return;
   for (const Tensor& t : {y, aux_, workspace_}) poison(t);
   std::vector<Tensor> seen = x;
-  if (in_place) {
-    std::memcpy(y.data(), x[0].data(), x[0].bytes());
-    seen[0] = y;
+  if (in_place && plan_.in_place >= plan_.backward_reads_x) {
+    const auto over = static_cast<size_t>(plan_.in_place);
+    std::memcpy(y.data(), x[over].data(), x[over].bytes());
+    seen[over] = y;
   }
   layer_->forward(pass(seen, y, {}, {}));
 }
@@ -168,13 +167,14 @@ void Rig::backward(bool in_place) {
     return;
   }
   std::vector<Tensor> x_seen = x, dx_seen = dx;
-  if (!plan_.backward_reads_x)
-    for (Tensor& t : x_seen) poison(t = make(t.spec()));
+  for (size_t k = static_cast<size_t>(plan_.backward_reads_x); k < x_seen.size(); ++k)
+    poison(x_seen[k] = make(x_seen[k].spec()));
   Tensor y_seen = y, dy_seen = dy;
   if (!plan_.backward_reads_y) poison(y_seen = make(y.spec()));
-  if (in_place) {
-    std::memcpy(dx[0].data(), dy.data(), dy.bytes());
-    dy_seen = dx[0];
+  if (in_place && !dx[static_cast<size_t>(plan_.in_place)].empty()) {
+    const auto over = static_cast<size_t>(plan_.in_place);
+    std::memcpy(dx[over].data(), dy.data(), dy.bytes());
+    dy_seen = dx[over];
   }
   layer_->backward(pass(x_seen, y_seen, dy_seen, dx_seen));
 }

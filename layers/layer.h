@@ -24,26 +24,26 @@ namespace ft {
 // What compile() tells a layer about its place in one compilation.
 struct LayerSetup {
   Backend& backend;
-  std::string node;                 // for messages
-  uint32_t node_index;              // for dropout's random numbers
-  std::span<const TensorSpec> x;    // specs of the inputs, layouts as their producers chose them
-  bool training;                    // false: evaluation mode (frozen prefix, inference, Grad-CAM)
-  BnMode bn;                        // for batch-norms
-  DType y_dtype;                    // element type that the output has to have
-  std::vector<bool> wants_dx;       // one per input
-  bool wants_dw;                    // some parameter of this node trains
+  std::string node;               // for messages
+  uint32_t node_index;            // for dropout's random numbers
+  std::span<const TensorSpec> x;  // specs of the inputs, layouts as their producers chose them
+  bool training;                  // false: evaluation mode (frozen prefix, inference, Grad-CAM)
+  BnMode bn;                      // for batch-norms
+  DType y_dtype;                  // element type that the output has to have
+  std::vector<bool> wants_dx;     // one per input
+  bool wants_dw;                  // some parameter of this node trains
   NumericsPolicy numerics;
 };
 
 // What a layer answers: what compile() needs for memory and lifetimes.
 struct LayerPlan {
   TensorSpec y;
-  size_t workspace_bytes = 0;     // scratch of any pass
-  size_t aux_bytes = 0;           // written by forward, read by backward, kept in between
-  bool backward_reads_x = false;  // all inputs are kept for backward
+  size_t workspace_bytes = 0;  // scratch of any pass
+  size_t aux_bytes = 0;        // written by forward, read by backward, kept in between
+  int backward_reads_x = 0;    // how many inputs, from the first on, are kept for backward
   bool backward_reads_y = false;
-  bool alias = false;             // y is x seen through another shape: no memory, nothing runs
-  bool may_overwrite_x = false;   // y may take the memory of input 0, and dx of input 0 that of dy
+  bool alias = false;  // y is x seen through another shape: no memory, nothing runs
+  int in_place = -1;   // y may take the memory of this input, and its dx that of dy; -1: of none
 };
 
 // One parameter as a layer sees it while running.
@@ -57,14 +57,14 @@ struct ParamView {
 struct Pass {
   Backend& backend;
   StreamRef stream;
-  std::span<const Tensor> x;          // inputs; in backward only where backward_reads_x
+  std::span<const Tensor> x;          // inputs; in backward only the first backward_reads_x
   Tensor y;                           // output; in backward only where backward_reads_y
   Tensor dy;                          // backward only
   std::span<const Tensor> dx;         // backward only, one per input, empty where not wanted
   std::span<const ParamView> params;  // in the order of Layer::parameters()
   Tensor aux;
   Tensor workspace;
-  Tensor state;                       // the step state, see tensor/ops/pointwise.h
+  Tensor state;  // the step state, see tensor/ops/pointwise.h
 };
 
 class Layer {

@@ -16,9 +16,10 @@ void Compiler::place_values() {
   }
   for (size_t i = 0; i < out_.nodes_.size(); ++i) {
     CompiledNode& c = out_.nodes_[i];
-    const ValueId y = c.output, x = c.inputs[0];
+    const ValueId y = c.output;
     if (c.plan.alias || may_overwrite(i)) {
-      value(y).block = value(x).block;
+      const size_t over = c.plan.alias ? 0 : static_cast<size_t>(c.plan.in_place);
+      value(y).block = value(c.inputs[over]).block;
     } else {
       value(y).block = new_block(value(y).spec.bytes(), forward_time(i), forward_time(i));
     }
@@ -32,19 +33,27 @@ void Compiler::place_values() {
 
 bool Compiler::may_overwrite(size_t i) const {
   const CompiledNode& c = out_.nodes_[i];
-  const ValueId x = c.inputs[0];
-  if (!c.plan.may_overwrite_x || value(x).spec != c.plan.y) return false;
+  if (c.plan.in_place == -1) return false;
+  const ValueId x = c.inputs[static_cast<size_t>(c.plan.in_place)];
+  if (value(x).spec != c.plan.y) return false;
   for (ValueId v : members_[static_cast<size_t>(value(x).block)]) {
     const int made_by = producer_[static_cast<size_t>(v)];
     if (kept(v) || made_by == -1) return false;
     const CompiledNode& producer = out_.nodes_[static_cast<size_t>(made_by)];
     if (producer.runs_backward && producer.plan.backward_reads_y) return false;
     for (size_t user : users_[static_cast<size_t>(v)]) {
-      const CompiledNode& reader = out_.nodes_[user];
-      if (user > i || (reader.runs_backward && reader.plan.backward_reads_x)) return false;
+      if (user > i || reads_later(out_.nodes_[user], v)) return false;
     }
   }
   return true;
+}
+
+// Whether the backward pass of a node reads one of its inputs.
+bool Compiler::reads_later(const CompiledNode& reader, ValueId v) {
+  if (!reader.runs_backward) return false;
+  const auto first = reader.inputs.begin();
+  return std::find(first, first + reader.plan.backward_reads_x, v) !=
+         first + reader.plan.backward_reads_x;
 }
 
 // Node i reads its inputs now, and in backward what its layer asked for; its scratch lives for one pass.
@@ -53,7 +62,7 @@ void Compiler::extend_reads(size_t i) {
   const int64_t now = forward_time(i), later = backward_time(i);
   for (ValueId v : c.inputs) {
     extend(value(v).block, now);
-    if (c.runs_backward && c.plan.backward_reads_x) extend(value(v).block, later);
+    if (reads_later(c, v)) extend(value(v).block, later);
   }
   if (c.runs_backward && c.plan.backward_reads_y) extend(value(c.output).block, later);
   if (c.plan.aux_bytes > 0) c.aux = new_block(c.plan.aux_bytes, now, c.runs_backward ? later : now);

@@ -43,7 +43,7 @@ LayerPlan Linear::setup(const LayerSetup& setup) {
   LayerPlan plan;
   plan.y = plan_->y_spec();
   plan.workspace_bytes = plan_->workspace_bytes();
-  plan.backward_reads_x = setup.wants_dw;
+  plan.backward_reads_x = setup.wants_dw ? 1 : 0;
   return plan;
 }
 

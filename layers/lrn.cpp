@@ -18,7 +18,7 @@ LayerPlan Lrn::setup(const LayerSetup& setup) {
   plan.y = plan_->y_spec();
   plan.workspace_bytes = plan_->workspace_bytes();
   plan.aux_bytes = plan_->aux_bytes();
-  plan.backward_reads_x = setup.wants_dx[0];
+  plan.backward_reads_x = setup.wants_dx[0] ? 1 : 0;
   return plan;
 }
 

@@ -8,7 +8,7 @@ namespace ft {
 LayerPlan Relu::setup(const LayerSetup& setup) {
   LayerPlan plan;
   plan.y = setup.x[0];
-  plan.may_overwrite_x = true;
+  plan.in_place = 0;
   plan.backward_reads_y = setup.wants_dx[0];
   return plan;
 }
@@ -35,7 +35,7 @@ LayerPlan Add::setup(const LayerSetup& setup) {
                 "this is a bug in ftrun: please report it with the model");
   LayerPlan plan;
   plan.y = setup.x[0];
-  plan.may_overwrite_x = true;
+  plan.in_place = 0;
   return plan;
 }
 
@@ -63,7 +63,7 @@ LayerPlan Dropout::setup(const LayerSetup& setup) {
   LayerPlan plan;
   plan.y = setup.x[0];
   plan.alias = !setup.training || p_ == 0;
-  plan.may_overwrite_x = true;
+  plan.in_place = 0;
   return plan;
 }
 

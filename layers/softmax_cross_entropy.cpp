@@ -17,7 +17,7 @@ LayerPlan SoftmaxCrossEntropy::setup(const LayerSetup& setup) {
   LayerPlan plan;
   plan.y = {{logits.shape.n()}, logits.dtype, Layout::plain};
   plan.aux_bytes = probability_.bytes();
-  plan.backward_reads_x = setup.wants_dx[0];
+  plan.backward_reads_x = setup.wants_dx[0] ? 2 : 0;
   return plan;
 }
 

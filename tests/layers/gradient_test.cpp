@@ -59,53 +59,15 @@ TEST(Gradient, batchnorm2d_in_every_mode) {
       check_layer(BatchNorm2d(), {.x = {{3, 5, 4, 3}}, .bn = BnMode::frozen, .wants_dw = false}));
 }
 
-// The fused form as a layer of its own: batch-norm, residual, ReLU.
-class FusedBatchNorm2d final : public Layer {
- public:
-  FusedBatchNorm2d(bool residual, bool relu) : residual_(residual), relu_(relu) {}
-  std::string_view kind() const override { return "fused batchnorm2d"; }
-  std::unique_ptr<Layer> clone() const override {
-    return std::make_unique<FusedBatchNorm2d>(residual_, relu_);
-  }
-  std::vector<Parameter> parameters(std::span<const Shape> x) const override {
-    return BatchNorm2d().parameters(x);
-  }
-  Shape infer(const std::string&, std::span<const Shape> x) const override { return x[0]; }
-  LayerPlan setup(const LayerSetup& setup) override {
-    plan_ = setup.backend.make_batchnorm2d(
-        {setup.x[0], 1e-5, 0.1, setup.bn, residual_, relu_, {setup.wants_dx[0], setup.wants_dw}});
-    LayerPlan plan;
-    plan.y = plan_->y_spec();
-    plan.aux_bytes = plan_->aux_bytes();
-    plan.backward_reads_x = true;
-    return plan;
-  }
-  void forward(const Pass& pass) override {
-    plan_->forward(pass.stream, pass.x[0], residual_ ? pass.x[1] : Tensor{}, params(pass), pass.y,
-                   pass.aux, {});
-  }
-  void backward(const Pass& pass) override {
-    plan_->backward(
-        pass.stream, pass.x[0], pass.dy, params(pass), pass.aux,
-        {pass.dx[0], residual_ ? pass.dx[1] : Tensor{}, pass.params[0].grad, pass.params[1].grad},
-        {});
-  }
-
- private:
-  static BatchNormParams params(const Pass& p) {
-    return {p.params[0].value, p.params[1].value, p.params[2].value, p.params[3].value};
-  }
-  bool residual_, relu_;
-  std::unique_ptr<BatchNorm2dPlan> plan_;
-};
-
 TEST(Gradient, batchnorm2d_with_residual_and_relu) {
   const Shape x{3, 5, 4, 3};
   for (BnMode mode : {BnMode::batch, BnMode::running}) {
-    EXPECT_TRUE(check_layer(FusedBatchNorm2d(false, true), {.x = {x}, .bn = mode}));
-    EXPECT_TRUE(check_layer(FusedBatchNorm2d(true, false), {.x = {x, x}, .bn = mode}));
-    EXPECT_TRUE(check_layer(FusedBatchNorm2d(true, true), {.x = {x, x}, .bn = mode}));
+    EXPECT_TRUE(check_layer(BatchNorm2d(1e-5, 0.1, false, true), {.x = {x}, .bn = mode}));
+    EXPECT_TRUE(check_layer(BatchNorm2d(1e-5, 0.1, true, false), {.x = {x, x}, .bn = mode}));
+    EXPECT_TRUE(check_layer(BatchNorm2d(1e-5, 0.1, true, true), {.x = {x, x}, .bn = mode}));
   }
+  EXPECT_TRUE(check_layer(BatchNorm2d(1e-5, 0.1, true, true),
+                          {.x = {x, x}, .bn = BnMode::frozen, .wants_dw = false}));
 }
 
 TEST(Gradient, pool2d) {
