@@ -41,8 +41,8 @@ int64_t memory_cap(int64_t width, int64_t height, size_t file_bytes) {
          32 * (width + 32) * (height + 32);
 }
 
-[[noreturn]] void refused_by_decoder(const StbResult& result, std::string_view name) {
-  using Outcome = StbResult::Outcome;
+[[noreturn]] void refused_by_decoder(const DecodeResult& result, std::string_view name) {
+  using Outcome = DecodeResult::Outcome;
   if (result.outcome == Outcome::no_memory) {
     refuse_image(ImageFault::no_memory, name, "no memory left to decode the picture");
   }
@@ -105,11 +105,19 @@ void ImageDecoder::check(ByteSpan bytes, std::string_view name, Image& out) {
   out.rgb.clear();
 }
 
+// CMYK is turned into RGB by rules of our own, which stb_image's output fits.
+DecodeResult ImageDecoder::decode_clean(int64_t cap_bytes, Image& out) {
+  const bool turbo = options_.turbo && *turbo_version() != '\0' &&
+                     out.notes.kind == FileKind::jpeg && !out.notes.cmyk;
+  return turbo ? decode_with_turbo(clean_, out.width, out.height, cap_bytes, out.rgb)
+               : decode_with_stb(clean_, out.width, out.height, cap_bytes, memory_, out.rgb);
+}
+
 void ImageDecoder::decode(ByteSpan bytes, std::string_view name, Image& out) {
   const int orientation = check_and_clean(bytes, name, out);
   const int64_t cap = memory_cap(out.width, out.height, bytes.size());
-  const StbResult result = decode_with_stb(clean_, out.width, out.height, cap, memory_, out.rgb);
-  if (result.outcome != StbResult::Outcome::decoded) refused_by_decoder(result, name);
+  const DecodeResult result = decode_clean(cap, out);
+  if (result.outcome != DecodeResult::Outcome::decoded) refused_by_decoder(result, name);
   if (orientation == 1) return;
   turn_picture(out.rgb.data(), out.width, out.height, orientation, turned_);
   std::swap(out.rgb, turned_);

@@ -25,6 +25,7 @@
 #include "io/image_check.h"
 #include "io/image_sniff.h"
 #include "io/image_stb.h"
+#include "io/image_turbo.h"
 
 namespace ft {
 
@@ -51,6 +52,7 @@ struct Image {
 struct ImageOptions {
   ImageLimits limits;
   bool apply_orientation = true;
+  bool turbo = true;  // JPEG by libjpeg-turbo where the build has it; false: always by stb_image
 };
 
 // Turns bytes into pictures; buffers grow to the largest picture seen and stay. One object a
@@ -68,6 +70,7 @@ class ImageDecoder {
 
  private:
   int check_and_clean(ByteSpan bytes, std::string_view name, Image& out);
+  DecodeResult decode_clean(int64_t cap_bytes, Image& out);
 
   ImageOptions options_;
   DecoderMemory memory_;

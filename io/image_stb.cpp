@@ -124,9 +124,9 @@ thread_local DecoderMemory* current_memory = nullptr;
 
 namespace ft {
 
-StbResult decode_with_stb(ByteSpan bytes, int width, int height, int64_t cap_bytes,
-                          DecoderMemory& memory, std::vector<uint8_t>& rgb) {
-  using Outcome = StbResult::Outcome;
+DecodeResult decode_with_stb(ByteSpan bytes, int width, int height, int64_t cap_bytes,
+                             DecoderMemory& memory, std::vector<uint8_t>& rgb) {
+  using Outcome = DecodeResult::Outcome;
   memory.start(cap_bytes);
   current_memory = &memory;
   stbi__g_failure_reason = nullptr;  // thread-local; the decoder does not set it on every path

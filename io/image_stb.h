@@ -5,9 +5,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
+#include "io/decode_result.h"
 #include "io/image_bytes.h"
 
 namespace ft {
@@ -44,15 +44,10 @@ class DecoderMemory {
   bool cap_reached_ = false, exhausted_ = false;
 };
 
-struct StbResult {
-  enum class Outcome { decoded, refused, cap_reached, no_memory } outcome = Outcome::refused;
-  std::string reason;  // the decoder's words, when refused
-};
-
 // Decodes into `rgb` {height,width,3}, reusing its capacity. Grey is replicated, alpha dropped, 16
 // bits become 8 by the high byte. Takes at most cap_bytes of `memory`. Sides that differ from the
 // expected ones are refused.
-StbResult decode_with_stb(ByteSpan bytes, int width, int height, int64_t cap_bytes,
-                          DecoderMemory& memory, std::vector<uint8_t>& rgb);
+DecodeResult decode_with_stb(ByteSpan bytes, int width, int height, int64_t cap_bytes,
+                             DecoderMemory& memory, std::vector<uint8_t>& rgb);
 
 }  // namespace ft

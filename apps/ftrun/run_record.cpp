@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "io/image_turbo.h"
+
 namespace ft::app {
 namespace {
 
@@ -72,6 +74,7 @@ RunConfig record_run(const FinetuneOptions& options, const Settings& settings, c
   c.set("network", "classes", network.classes);
   c.set("versions", "ftrun", std::string(FT_VERSION));
   c.set("versions", "device", backend.describe());
+  c.set("versions", "jpeg", *turbo_version() != '\0' ? std::string(turbo_version()) : "stb_image");
   c.set("result", "steps", outcome.steps);
   c.set("result", "best-step", outcome.best_step);
   c.set("result", "best-val-accuracy", outcome.best_accuracy);

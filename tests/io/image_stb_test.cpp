@@ -69,10 +69,10 @@ TEST(ImageStb, pixels_need_no_new_memory_once_a_size_was_seen) {
     const auto decode = [&] {
       return decode_with_stb(file, 200, 150, 10'000'000, memory, rgb).outcome;
     };
-    ASSERT_EQ(decode(), StbResult::Outcome::decoded);
-    ASSERT_EQ(decode(), StbResult::Outcome::decoded);
+    ASSERT_EQ(decode(), DecodeResult::Outcome::decoded);
+    ASSERT_EQ(decode(), DecodeResult::Outcome::decoded);
     const int64_t before = test::allocation_count();
-    EXPECT_EQ(decode(), StbResult::Outcome::decoded);
+    EXPECT_EQ(decode(), DecodeResult::Outcome::decoded);
     EXPECT_EQ(test::allocation_count() - before, 0);
   }
 }
