@@ -124,7 +124,7 @@ void register_parts(const Pictures& pictures) {
     ImageReader reader(squash);
     Bytes slot(reader.slot_bytes());
     each_picture(state, pictures, [&](const Bytes& bytes, size_t) {
-      reader.read(bytes, pictures.name, false, slot.data());
+      reader.read(bytes, pictures.name, {}, slot.data());
     });
   });
   add(pictures.name + "/check", [&pictures](benchmark::State& state) {

@@ -2,9 +2,11 @@
 // weights used with another recipe load cleanly and predict badly. A plain value.
 //
 // From decoded pixels (8 bits, RGB) to the input {1, 3, height, width}, in this order:
-//   1 resize   squash: to height x width, the aspect is not kept.
-//              crop:   the shorter side to short_side, the aspect is kept; then the central
-//                      height x width is cut out.
+//   1 resize   squash:    to height x width, the aspect is not kept.
+//              crop:      the shorter side to short_side, the aspect is kept; then the central
+//                         height x width is cut out.
+//              letterbox: the whole picture as large as fits in height x width, the aspect is kept,
+//                         centred on the mean colour of step 3 (rounded to 8 bits).
 //              The resizer is the project's only one: triangle filter, antialiased, 8-bit result.
 //   2 colour   channel c of the input is R, G, B for rgb and B, G, R for bgr, c = 0, 1, 2.
 //   3 numbers  x[c] = (pixel[c] * scale - mean[c]) / std[c], pixel in 0..255. mean and std stand in
@@ -17,13 +19,16 @@
 
 namespace ft {
 
-enum class ResizeMode { squash, crop };
+enum class ResizeMode { squash, crop, letterbox };
+
+// "squash", "crop" or "letterbox".
+const char* name_of(ResizeMode mode);
 enum class ColourOrder { rgb, bgr };
 
 struct InputRecipe {
   int height = 0, width = 0;
   ResizeMode resize = ResizeMode::squash;
-  int short_side = 0;  // crop: at least height and width; squash: 0
+  int short_side = 0;  // crop: at least height and width; otherwise 0
   ColourOrder colour_order = ColourOrder::rgb;
   double scale = 1;
   std::array<double, 3> mean = {0, 0, 0};

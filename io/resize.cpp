@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "tensor/error.h"
@@ -18,13 +19,52 @@ int crop_offset(int size, int window) {
   return rest % 2 != 0 && half % 2 != 0 ? half + 1 : half;
 }
 
+// The offset at a fraction of all that there are.
+int crop_offset(int size, int window, float at) {
+  const int choices = size - window + 1;
+  return std::clamp(static_cast<int>(at * static_cast<float>(choices)), 0, choices - 1);
+}
+
+// The largest sides with the aspect of the picture that fit; the shorter one rounded, and at least 1.
+ResizePlan plan_letterbox(const ResizeSpec& spec, int64_t in_width, int64_t in_height) {
+  const bool wide = in_width * spec.height >= in_height * spec.width;
+  const auto scaled = [](int64_t side, int64_t to, int64_t from) {
+    return static_cast<int>(std::max<int64_t>(1, (2 * side * to + from) / (2 * from)));
+  };
+  const int w = wide ? spec.width : scaled(in_width, spec.height, in_height);
+  const int h = wide ? scaled(in_height, spec.width, in_width) : spec.height;
+  return {w, h, 0, 0, w, h};
+}
+
 }  // namespace
 
-ResizePlan plan_resize(const ResizeSpec& spec, int in_width, int in_height) {
+const char* name_of(ResizeMode mode) {
+  switch (mode) {
+    case ResizeMode::squash:
+      return "squash";
+    case ResizeMode::crop:
+      return "crop";
+    case ResizeMode::letterbox:
+      return "letterbox";
+  }
+  return "?";
+}
+
+ResizeSpec resize_spec(const InputRecipe& recipe) {
+  ResizeSpec spec{recipe.resize, recipe.width, recipe.height, recipe.short_side, {}};
+  for (size_t c = 0; c < 3; ++c) {
+    const double grey =
+        recipe.mean[recipe.colour_order == ColourOrder::rgb ? c : 2 - c] / recipe.scale;
+    spec.border[c] = static_cast<uint8_t>(std::lround(std::clamp(grey, 0.0, 255.0)));
+  }
+  return spec;
+}
+
+ResizePlan plan_resize(const ResizeSpec& spec, int in_width, int in_height, const CropAt* at) {
   FT_CHECK(in_width > 0 && in_height > 0, "a picture has at least one pixel");
-  const bool squash = spec.mode == ResizeMode::squash;
+  const bool crop = spec.mode == ResizeMode::crop;
   if (spec.width < 1 || spec.height < 1 ||
-      (!squash && spec.short_side < std::max(spec.width, spec.height))) {
+      (crop && spec.short_side < std::max(spec.width, spec.height))) {
     throw Error(
         2130, "resize",
         fmt::format("short side {} and a crop of {} x {}, expected sides of at least 1 and a "
@@ -32,12 +72,16 @@ ResizePlan plan_resize(const ResizeSpec& spec, int in_width, int in_height) {
                     spec.short_side, spec.width, spec.height),
         "choose a larger short side or a smaller input size");
   }
-  if (squash) return {spec.width, spec.height, 0, 0, spec.width, spec.height};
+  if (spec.mode == ResizeMode::squash)
+    return {spec.width, spec.height, 0, 0, spec.width, spec.height};
+  if (spec.mode == ResizeMode::letterbox) return plan_letterbox(spec, in_width, in_height);
   const int64_t small = std::min(in_width, in_height), large = std::max(in_width, in_height);
   const int long_side = static_cast<int>(spec.short_side * large / small);
   const int w = in_width <= in_height ? spec.short_side : long_side;
   const int h = in_width <= in_height ? long_side : spec.short_side;
-  return {w, h, crop_offset(w, spec.width), crop_offset(h, spec.height), spec.width, spec.height};
+  const int left = at != nullptr ? crop_offset(w, spec.width, at->x) : crop_offset(w, spec.width);
+  const int top = at != nullptr ? crop_offset(h, spec.height, at->y) : crop_offset(h, spec.height);
+  return {w, h, left, top, spec.width, spec.height};
 }
 
 // The table of the longest unused entry is overwritten, so that memory stays bounded.

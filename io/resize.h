@@ -4,6 +4,7 @@
 //   resizer.run(image.rgb.data(), image.width, image.height, plan, flip, batch + i * plan.bytes());
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -16,8 +17,18 @@ namespace ft {
 
 struct ResizeSpec {
   ResizeMode mode = ResizeMode::squash;
-  int width = 224, height = 224;  // of the result
-  int short_side = 256;           // crop only; at least max(width, height)
+  int width = 224, height = 224;    // of the result
+  int short_side = 256;             // crop only; at least max(width, height)
+  std::array<uint8_t, 3> border{};  // letterbox only: what stands beside the picture, R, G, B
+};
+
+// How a recipe is done: its border is the colour that becomes about 0 in the network's input.
+ResizeSpec resize_spec(const InputRecipe& recipe);
+
+// Where the window of a crop lies in what is left over, 0 to 1 from left and from top. (0.5, 0.5) is not quite the
+// centre as torchvision rounds it: for that, give none.
+struct CropAt {
+  float x = 0, y = 0;
 };
 
 // Scale the whole picture to scaled_width x scaled_height, keep the given window of it.
@@ -29,8 +40,10 @@ struct ResizePlan {
 
 // What `spec` means for a picture of in_width x in_height. As torchvision does it, the long side is
 // floor(short_side * long / short) and the crop starts at (scaled - crop) / 2, halves rounded to
-// even. Throws ft::Error E2130 if the spec contradicts itself.
-ResizePlan plan_resize(const ResizeSpec& spec, int in_width, int in_height);
+// even; `at` moves the window of a crop. A letterbox is planned without its border: the result may be narrower or lower
+// than the spec. Throws ft::Error E2130 if the spec contradicts itself.
+ResizePlan plan_resize(const ResizeSpec& spec, int in_width, int in_height,
+                       const CropAt* at = nullptr);
 
 // Scratch rows and tables of the sizes met lately; neither is allocated anew once a dataset's sizes
 // have been seen. One object a thread; copying is not needed.

@@ -159,7 +159,7 @@ void write_recipe(hdf5::Writer& file, const InputRecipe& r) {
   file.group(group);
   file.attribute(group, "height", int64_t{r.height});
   file.attribute(group, "width", int64_t{r.width});
-  file.attribute(group, "resize", r.resize == ResizeMode::squash ? "squash" : "crop");
+  file.attribute(group, "resize", name_of(r.resize));
   file.attribute(group, "short_side", int64_t{r.short_side});
   file.attribute(group, "colour_order", r.colour_order == ColourOrder::rgb ? "rgb" : "bgr");
   file.attribute(group, "scale", std::span(&r.scale, 1));
@@ -183,7 +183,10 @@ InputRecipe read_recipe(const hdf5::Reader& file, const std::string& path) {
   InputRecipe r;
   r.height = side("height");
   r.width = side("width");
-  r.resize = one_of("resize", "squash", "crop") ? ResizeMode::squash : ResizeMode::crop;
+  const std::string resize = file.text_attribute(group, "resize");
+  for (ResizeMode mode : {ResizeMode::crop, ResizeMode::letterbox})
+    if (resize == name_of(mode)) r.resize = mode;
+  if (resize != name_of(r.resize)) bad(fmt::format("its resize is \"{}\"", resize));
   r.short_side = side("short_side");
   r.colour_order = one_of("colour_order", "rgb", "bgr") ? ColourOrder::rgb : ColourOrder::bgr;
   r.scale = file.number_attribute(group, "scale", 1).at(0);

@@ -82,7 +82,7 @@ bool FinetuneRun::validation_due(int64_t step, bool last) const {
 
 std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what) {
   Progress progress(what, static_cast<int64_t>(s.samples.size()));
-  const Decode plain = make_decode(network_.recipe, false, 0);
+  const Decode plain = make_decode(network_.recipe, {}, 0);
   return evaluator_->run(s.samples, plain, options_.data.workers, stream_->ref(),
                          [&](int64_t done) { progress.update(done); });
 }

@@ -135,7 +135,7 @@ void FinetuneRun::compile() {
   state_ = make_step_state(*backend_.backend);
   trainer_->bind(arena_, state_);
   evaluator_->bind(arena_, state_);
-  decode_ = make_decode(network_.recipe, options_.flip, options_.common.seed);
+  decode_ = make_decode(network_.recipe, {options_.flip}, options_.common.seed);
 }
 
 void FinetuneRun::print_data() const {

@@ -40,10 +40,11 @@ NormalizeSpec normalize_spec(const InputRecipe& recipe) {
 }
 
 std::string describe(const InputRecipe& r) {
-  const std::string resize =
-      r.resize == ResizeMode::crop
-          ? fmt::format("short side {}, centre {}x{}", r.short_side, r.width, r.height)
-          : fmt::format("squashed to {}x{}", r.width, r.height);
+  std::string resize = fmt::format("squashed to {}x{}", r.width, r.height);
+  if (r.resize == ResizeMode::crop)
+    resize = fmt::format("short side {}, centre {}x{}", r.short_side, r.width, r.height);
+  if (r.resize == ResizeMode::letterbox)
+    resize = fmt::format("letterbox in {}x{}", r.width, r.height);
   return fmt::format("{}, {}, pixel * {:.6g}, mean {:.6g} {:.6g} {:.6g}, deviation {:.4g} {:.4g} {:.4g}",
                      resize, r.colour_order == ColourOrder::bgr ? "BGR" : "RGB", r.scale, r.mean[0],
                      r.mean[1], r.mean[2], r.std[0], r.std[1], r.std[2]);

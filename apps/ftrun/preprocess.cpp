@@ -39,24 +39,18 @@ class Pool {
   std::vector<std::unique_ptr<T>> free_;
 };
 
-ResizeSpec resize_spec(const InputRecipe& recipe) {
-  ResizeSpec spec;
-  spec.mode = recipe.resize;
-  spec.width = recipe.width;
-  spec.height = recipe.height;
-  spec.short_side = recipe.short_side;
-  return spec;
-}
-
 }  // namespace
 
-Decode make_decode(const InputRecipe& recipe, bool flip, uint64_t seed) {
+Decode make_decode(const InputRecipe& recipe, const Augmentation& augmentation, uint64_t seed) {
   const auto pool = std::make_shared<Pool<ImageReader>>();
   const ResizeSpec spec = resize_spec(recipe);
   return [=](const Sample& sample, uint64_t index, uint64_t epoch, uint8_t* out) {
-    const bool mirrored = flip && (Rng(seed, RngPurpose::augment, epoch, index).bits(0) & 1) != 0;
+    const Rng rng(seed, RngPurpose::augment, epoch, index);
+    ImageReader::View view;
+    view.mirrored = augmentation.flip && (rng.bits(0) & 1) != 0;
+    if (augmentation.random_crop) view.crop = CropAt{rng.uniform(1), rng.uniform(2)};
     const auto reader = pool->borrow([&] { return std::make_unique<ImageReader>(spec); });
-    reader->read(sample.path, mirrored, out);
+    reader->read(sample.path, view, out);
   };
 }
 
@@ -106,7 +100,7 @@ std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe
   options.width = recipe.width;
   options.shuffle = Shuffle::never;
   options.workers = workers;
-  Loader loader(samples, make_decode(recipe, false, 0), options);
+  Loader loader(samples, make_decode(recipe, {}, 0), options);
   loader.start(0);
   Progress progress("mean of the training images", static_cast<int64_t>(samples.size()));
   std::array<uint64_t, 3> sums{};

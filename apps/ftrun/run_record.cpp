@@ -56,7 +56,7 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
 void record_recipe(RunConfig& c, const InputRecipe& r) {
   c.set("recipe", "height", int64_t{r.height});
   c.set("recipe", "width", int64_t{r.width});
-  c.set("recipe", "resize", std::string(r.resize == ResizeMode::crop ? "crop" : "squash"));
+  c.set("recipe", "resize", std::string(name_of(r.resize)));
   if (r.resize == ResizeMode::crop) c.set("recipe", "short-side", int64_t{r.short_side});
   c.set("recipe", "colour-order", std::string(r.colour_order == ColourOrder::bgr ? "bgr" : "rgb"));
   c.set("recipe", "scale", r.scale);

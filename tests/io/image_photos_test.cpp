@@ -34,7 +34,7 @@ TEST(ImagePhotos, every_photo_decodes_and_other_formats_are_named) {
   for (const fs::path& path : files) {
     const std::string bytes = test::read_file(path);
     const FileKind kind = sniff(image_bytes(read_image_file(path)));
-    const Error e = test::error_of([&] { reader.read(path, false, slot.data()); });
+    const Error e = test::error_of([&] { reader.read(path, {}, slot.data()); });
     if (is_decodable(kind)) {
       EXPECT_EQ(e.number(), 0) << e.line();
       ++decoded;

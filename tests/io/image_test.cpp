@@ -395,15 +395,34 @@ TEST(ImageReader, fills_its_slot_of_a_batch_and_nothing_else) {
   test::write_file(dir / "bad.png", "no picture");
   ImageReader reader({ResizeMode::crop, 16, 16, 20});
   Bytes batch(3 * reader.slot_bytes(), 0xEE);
-  reader.read(dir / "a.png", false, batch.data() + reader.slot_bytes());
+  reader.read(dir / "a.png", {}, batch.data() + reader.slot_bytes());
   const Bytes rgb = test::drawn_picture(50, 40);
   Bytes want(reader.slot_bytes());
   Resizer().run(rgb.data(), 50, 40, {25, 20, 4, 2, 16, 16}, false, want.data());
   EXPECT_TRUE(
       std::equal(want.begin(), want.end(), batch.begin() + static_cast<ptrdiff_t>(want.size())));
-  EXPECT_EQ(error_of([&] { reader.read(dir / "bad.png", true, batch.data()); }).number(), 2105);
+  EXPECT_EQ(
+      error_of([&] { reader.read(dir / "bad.png", {.mirrored = true}, batch.data()); }).number(),
+      2105);
   EXPECT_TRUE(std::all_of(batch.begin(), batch.begin() + static_cast<ptrdiff_t>(want.size()),
                           [](uint8_t v) { return v == 0xEE; }));
+}
+
+TEST(ImageReader, places_a_letterbox_in_the_middle_of_its_border) {
+  ResizeSpec spec{ResizeMode::letterbox, 16, 16};
+  spec.border = {1, 2, 3};
+  ImageReader reader(spec);
+  Bytes slot(reader.slot_bytes());
+  const Bytes file = test::drawn_png(48, 33), rgb = test::drawn_picture(48, 33);
+  for (const bool mirrored : {false, true}) {
+    reader.read(file, "a.png", {.mirrored = mirrored}, slot.data());
+    Bytes picture(16 * 11 * 3);
+    Resizer().run(rgb.data(), 48, 33, {16, 11, 0, 0, 16, 11}, mirrored, picture.data());
+    const auto row = [&](int y) { return slot.begin() + 48 * y; };
+    for (const int y : {0, 1, 13, 14, 15})
+      for (int i = 0; i < 48; ++i) ASSERT_EQ(row(y)[i], i % 3 + 1) << y;
+    EXPECT_TRUE(std::equal(picture.begin(), picture.end(), row(2)));
+  }
 }
 
 }  // namespace

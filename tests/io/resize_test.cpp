@@ -213,6 +213,49 @@ TEST(Resize, plan_places_the_crop_as_torchvision) {
   }
 }
 
+TEST(Resize, plan_moves_the_window_of_a_crop_over_all_places) {
+  const ResizeSpec crop{ResizeMode::crop, 4, 4,
+                        5};  // of 50 x 100: scaled to 5 x 10, so 2 x 7 places
+  std::vector<std::pair<int, int>> seen;
+  for (int i = 0; i < 1000; ++i) {
+    const CropAt at{static_cast<float>(i % 10) / 10, static_cast<float>(i / 10) / 100};
+    const ResizePlan p = plan_resize(crop, 50, 100, &at);
+    ASSERT_TRUE(p.left >= 0 && p.left <= 1 && p.top >= 0 && p.top <= 6);
+    seen.emplace_back(p.left, p.top);
+  }
+  std::ranges::sort(seen);
+  EXPECT_EQ(std::ranges::unique(seen).begin() - seen.begin(), 14);
+  const CropAt last{1, 1};
+  EXPECT_EQ(plan_resize(crop, 50, 100, &last).left, 1);
+}
+
+TEST(Resize, plan_letterbox_keeps_the_aspect_and_fits) {
+  const ResizeSpec box{ResizeMode::letterbox, 224, 160};
+  const int cases[][4] = {{448, 320, 224, 160}, {500, 375, 213, 160}, {100, 10, 224, 22},
+                          {10, 1000, 2, 160},   {20000, 1, 224, 1},   {7, 5, 224, 160}};
+  for (const auto& c : cases) {
+    const ResizePlan p = plan_resize(box, c[0], c[1]);
+    EXPECT_EQ(std::tie(p.width, p.height), std::tuple(c[2], c[3])) << c[0] << " x " << c[1];
+    EXPECT_EQ(std::tie(p.scaled_width, p.scaled_height, p.left, p.top),
+              std::tuple(c[2], c[3], 0, 0));
+  }
+}
+
+// The border is what the recipe's numbers make about 0, in the order R, G, B of pixels.
+TEST(Resize, the_border_of_a_letterbox_is_the_mean_colour) {
+  InputRecipe r{224,
+                224,
+                ResizeMode::letterbox,
+                0,
+                ColourOrder::rgb,
+                1.0 / 255,
+                {0.485, 0.456, 0.406},
+                {0.229, 0.224, 0.225}};
+  EXPECT_EQ(resize_spec(r).border, (std::array<uint8_t, 3>{124, 116, 104}));
+  r = {227, 227, ResizeMode::letterbox, 0, ColourOrder::bgr, 1, {104.007, 116.669, 300}, {1, 1, 1}};
+  EXPECT_EQ(resize_spec(r).border, (std::array<uint8_t, 3>{255, 117, 104}));
+}
+
 TEST(Resize, plan_refuses_a_crop_larger_than_the_short_side) {
   const auto bad = [](ResizeSpec spec) {
     return test::error_of([&] { plan_resize(spec, 10, 10); }).number();

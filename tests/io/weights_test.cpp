@@ -121,6 +121,9 @@ TEST(Weights, round_trip_bit_for_bit) {
 TEST(Weights, equal_weights_make_equal_files_and_squash_and_bgr_survive) {
   WeightFile w = sample();
   EXPECT_EQ(encoded(w), encoded(w));
+  w.recipe = {224, 160, ResizeMode::letterbox, 0, ColourOrder::rgb, 1, {0, 0, 0}, {1, 1, 1}};
+  const std::string boxed = encoded(w);
+  EXPECT_EQ(decode_weights(std::as_bytes(std::span(boxed)), "w.h5").recipe, w.recipe);
   w.recipe = {227, 200, ResizeMode::squash, 0, ColourOrder::bgr, 1, {104, 117, 123}, {1, 1, 1}};
   w.classes.clear();
   w.notes.clear();
