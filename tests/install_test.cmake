@@ -1,0 +1,33 @@
+# Installs the build to a scratch prefix, moves it, builds apps/example on it as a stranger would, and runs both programs.
+#   cmake -DBUILD=... -DROOT=... -DWORK=... -DCXX=... -DPREFIX_PATH=... -P install_test.cmake
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE out)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${ARGN}\nended with ${status}:\n${out}")
+  endif()
+  set(output "${out}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE "${WORK}")
+run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${WORK}/first")
+file(RENAME "${WORK}/first" "${WORK}/moved")
+file(GLOB_RECURSE names RELATIVE "${WORK}/moved" "${WORK}/moved/*")
+foreach(wanted "bin/ftrun" "include/ft/layers/graph.h" "lib.*/libft\\.so" "lib.*/ft/libft_cpu\\.so" "lib.*/cmake/ft/ftConfig.cmake")
+  if(NOT names MATCHES "${wanted}")
+    message(FATAL_ERROR "${wanted} was not installed, only ${names}")
+  endif()
+endforeach()
+if(names MATCHES "hdf5_|/ref/|dnnl")
+  message(FATAL_ERROR "headers of the insides were installed: ${names}")
+endif()
+run("${WORK}/moved/bin/ftrun" --version)
+run("${WORK}/moved/bin/ftrun" summary --model alexnet-tv --plan)  # opens the plugin
+if(NOT output MATCHES "arena")
+  message(FATAL_ERROR "the installed program has no plan:\n${output}")
+endif()
+run("${CMAKE_COMMAND}" -S "${ROOT}/apps/example" -B "${WORK}/example" "-DCMAKE_CXX_COMPILER=${CXX}"
+    "-DCMAKE_PREFIX_PATH=${WORK}/moved;${PREFIX_PATH}" -DCMAKE_BUILD_TYPE=Release)
+run("${CMAKE_COMMAND}" --build "${WORK}/example")
+run("${WORK}/example/stripes")
+message(STATUS "${output}")
+file(REMOVE_RECURSE "${WORK}")
