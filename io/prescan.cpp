@@ -212,11 +212,12 @@ Prescanned prescan(Dataset data, const CheckFile& check, const PrescanOptions& o
     next += files;
   }
   if (options.policy == BadImages::skip || out.skipped.empty()) return out;
-  const std::string remedy = "remove or replace them, or run with --bad-images=skip";
   if (out.skipped.size() == 1)
-    throw DatasetError(2220, out.skipped[0].path, out.skipped[0].reason, {}, remedy);
+    throw DatasetError(2220, out.skipped[0].path, out.skipped[0].reason, {},
+                       "remove or replace it, or run with --bad-images=skip");
   throw DatasetError(2220, out.data.splits[0].root, "files that are not usable images",
-                     describe(out.skipped), remedy);
+                     describe(out.skipped),
+                     "remove or replace them, or run with --bad-images=skip");
 }
 
 }  // namespace ft

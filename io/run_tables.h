@@ -27,7 +27,7 @@ std::string predictions_csv(std::span<const Prediction> predictions);
 
 // What was measured at one step on one split.
 struct MetricsRow {
-  int64_t epoch = 0;  // epochs completed, that is 0 within the first one
+  int64_t epoch = 1;  // from 1: the one that the step belongs to
   int64_t step = 0;   // updates completed
   std::string split;  // train: mean since the last row; val, test: the whole split
   std::optional<double> loss, accuracy;

@@ -112,7 +112,7 @@ void check_values(const NamedTensor& tensor, const std::string& path) {
   for (size_t i = 0; i < tensor.data.size(); ++i)
     if (tensor.data[i] < 0)
       throw Error(2315, where, fmt::format("the variance of channel {} is {}", i, tensor.data[i]),
-                  "these weights cannot be used: convert them again from their source");
+                  "these weights cannot be used: make them again from their source");
 }
 
 // What is wrong with a recipe, or nothing.

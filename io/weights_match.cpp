@@ -30,17 +30,17 @@ std::string layout_hint(const Shape& expected, const Shape& found) {
   const Shape& e = expected;
   if (found == e) return {};
   if (e.size() == 4 && found == Shape{e[2], e[3], e[1], e[0]})
-    return "the file looks like height,width,in,out order (Keras): convert it with ftrun convert";
+    return "the file looks like height,width,in,out order (Keras): write it in out,in,height,width order";
   if (e.size() == 4 && found == Shape{e[0], e[2], e[3], e[1]})
-    return "the file looks like out,height,width,in order: convert it with ftrun convert";
+    return "the file looks like out,height,width,in order: write it in out,in,height,width order";
   if (e.size() == 2 && found == Shape{e[1], e[0]})
-    return "the file looks transposed (in,out order): convert it with ftrun convert";
+    return "the file looks transposed (in,out order): write it in out,in order";
   if (found == Shape(e.rbegin(), e.rend()))
-    return "the file looks column-major (MATLAB): convert it with ftrun convert";
+    return "the file looks column-major (MATLAB): write it row-major";
   Shape a = expected, b = found;
   std::ranges::sort(a);
   std::ranges::sort(b);
-  if (a == b) return "the dimensions are the same in another order: convert it with ftrun convert";
+  if (a == b) return "the dimensions are the same in another order: write it in the model's order";
   return {};
 }
 
@@ -57,7 +57,7 @@ std::string hint(const LoadReport& report, const WeightFile& file) {
   for (const ShapeMismatch& m : report.shape_mismatch)
     if (const std::string text = layout_hint(m.expected, m.found); !text.empty()) return text;
   if (const std::string wrapper = wrapper_of(report); !wrapper.empty())
-    return fmt::format("the names in the file begin with \"{}\": convert it with ftrun convert",
+    return fmt::format("the names in the file begin with \"{}\": write it without that",
                        wrapper);
   const auto other_head = [](const ShapeMismatch& m) {
     return m.expected.size() == m.found.size() && m.expected[0] != m.found[0] &&

@@ -96,7 +96,7 @@ Network load_network(const WeightFile& file, Backend& backend, StreamRef s) {
     head_bias = file.find(probe.head + ".bias");
     if (head_bias == nullptr)
       throw Error(2320, file.path, "the classifier " + probe.head + ".bias is missing",
-                  "use a file that ftrun wrote, or convert it again");
+                  "use a file that ftrun wrote");
   }
   network.model = build_model(info, head_bias->shape[0], file.recipe.height, file.recipe.width);
   network.recipe = file.recipe;

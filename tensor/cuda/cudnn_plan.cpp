@@ -226,7 +226,7 @@ CudnnPlan choose_plan(const PlanTarget& target, const Descriptor& graph, const E
                   version / 10000, version / 100 % 100, version % 100, refused.offered,
                   refused.nondeterministic, refused.tensor_cores, refused.rounds_more,
                   refused.workspace, rules.workspace_limit >> 20, refused.failed),
-      "use another --precision, a smaller --batch or --micro-batch, --fast, or --device cpu");
+      "use another --precision, a smaller --batch or --micro-batch, or --device cpu");
 }
 
 }  // namespace ft::cuda

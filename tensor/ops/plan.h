@@ -28,7 +28,7 @@ struct PassSet {
 struct NumericsPolicy {
   DType compute = DType::f32;  // f64 (ref only), f32, bf16: element type of activations
   bool tf32 = false;           // f32 products may round their inputs to TF32 (CUDA)
-  bool deterministic = true;   // the same bytes every time; --fast gives it up
+  bool deterministic = true;   // the same bytes every time
 };
 
 class Plan {

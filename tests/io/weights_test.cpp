@@ -192,6 +192,9 @@ TEST(Weights, other_content_is_named) {
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"},
       {"\n <!DOCTYPE HTML><html>", "HTML"},
       {"{\"error\": 404}", "JSON"},
+      {"[1, 2]", "JSON"},
+      {"[options]\nlr = 0.1\n", "a text file"},  // TOML begins with a bracket, too
+      {"[true]\nx = 1\n", "a text file"},
       {std::string("\x1f\x8b\x08\0", 4), "gzip"},
       {std::string("PK\x03\x04", 4), "zip"},
       {std::string(257, 'x') + "ustar", "tar"},
