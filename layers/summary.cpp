@@ -42,10 +42,15 @@ std::string place(const CompiledGraph& compiled, ValueId v) {
 }  // namespace
 
 std::string summary_table(const Graph& graph, int64_t batch, const CompiledGraph* compiled) {
-  size_t width = 4;
-  for (const Node& node : graph.nodes()) width = std::max(width, node.name.size());
-  std::string text = fmt::format("{:<{}}  {:<22} {:<26} {:<20} {:>12} {:>10}\n", "node", width, "kind",
-                                 "settings", "output", "parameters", "MMAC");
+  size_t width = 4, settings = 8, output = 6;
+  for (const Node& node : graph.nodes()) {
+    width = std::max(width, node.name.size());
+    settings = std::max(settings, node.layer->settings().size());
+    output = std::max(output, graph.values()[static_cast<size_t>(node.output)].shape.with_n(batch).str().size());
+  }
+  static constexpr char kRow[] = "{:<{}}  {:<21}  {:<{}}  {:<{}}  {:>12}  {:>8}{}\n";
+  std::string text = fmt::format(kRow, "node", width, "kind", "settings", settings, "output", output,
+                                 "parameters", "MMAC", "");
   Counts sum;
   double flops = 0;
   for (const Node& node : graph.nodes()) {
@@ -56,8 +61,8 @@ std::string summary_table(const Graph& graph, int64_t batch, const CompiledGraph
     sum.trainable += counts.trainable;
     flops += f;
     const Shape y = graph.values()[static_cast<size_t>(node.output)].shape.with_n(batch);
-    text += fmt::format("{:<{}}  {:<22} {:<26} {:<20} {:>12} {:>10}{}\n", node.name, width,
-                        node.layer->kind(), node.layer->settings(), y.str(),
+    text += fmt::format(kRow, node.name, width,
+                        node.layer->kind(), node.layer->settings(), settings, y.str(), output,
                         counts.all == 0 ? "" : fmt::format("{}{}", counts.all, counts.trainable ? "" : " f"),
                         f == 0 ? "" : fmt::format("{:.1f}", f / 2e6),
                         compiled ? place(*compiled, node.output) : "");
