@@ -51,10 +51,10 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, Progress& progress)
     const double now = seconds();
     epoch_s += now - before;
     progress.update(images_trained_,
-                    fmt::format("epoch {}, loss {:.4f}, accuracy {:.1f} %, rate {:g}, {:.0f} images/s", epoch + 1,
+                    fmt::format("epoch {}, loss {:.4f}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
                                 sum.loss_sum / static_cast<double>(sum.images),
                                 100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images),
-                                step.rate, static_cast<double>(sum.images) / epoch_s));
+                                step.rate, rate_text(static_cast<double>(sum.images) / epoch_s)));
     const bool last = b + 1 == plan_.batches;
     const bool last_of_run = last && epoch + 1 == settings_.epochs;
     if (settings_.val_every > 0 && validation_due(trainer_->state().step, last_of_run)) validate();

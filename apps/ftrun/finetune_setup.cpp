@@ -149,7 +149,7 @@ void FinetuneRun::print_data() const {
   }
   for (const std::string& line : data_.data.notes.lines()) fmt::print("note        {}\n", line);
   if (!data_.skipped.empty()) {
-    fmt::print("skipped     {} bad images\n", data_.skipped.size());
+    fmt::print("skipped     {}\n", counted(static_cast<int64_t>(data_.skipped.size()), "bad image"));
     for (size_t i = 0; i < data_.skipped.size() && i < 20; ++i)
       fmt::print("            {}: {}\n", escape(data_.skipped[i].path), escape(data_.skipped[i].reason));
   }
@@ -168,12 +168,15 @@ void FinetuneRun::print_parameters() const {
   if (file_) {
     fmt::print("weights     {}: {}\n", escape(options_.weights), summary(loaded_));
   } else {
-    fmt::print("weights     none: from scratch, He initialisation, seed {}\n", options_.common.seed);
+    fmt::print("weights     none: from scratch, He initialisation, seed {}; {}\n", options_.common.seed,
+               trainable == all ? "all layers train" : "what is not frozen trains");
+    if (options_.head_lr_factor_given)
+      fmt::print("note        --head-lr-factor does nothing without --weights: every layer is new\n");
   }
   for (const ParameterGroup& g : network_.parameters->groups()) {
     const std::string& first = graph.parameters()[static_cast<size_t>(g.parameters.front())].name;
     const std::string& last = graph.parameters()[static_cast<size_t>(g.parameters.back())].name;
-    fmt::print("trains      {:>3} tensors at rate {:g} (factor {:g}), decay {:g}: {}{}\n", g.parameters.size(),
+    fmt::print("trains      {:>11} at rate {:g} (factor {:g}), decay {:g}: {}{}\n", counted(static_cast<int64_t>(g.parameters.size()), "tensor"),
                settings_.lr * g.lr_factor, g.lr_factor, options_.l2 * g.decay_factor, first,
                first == last ? "" : " … " + last);
   }
@@ -201,10 +204,10 @@ void FinetuneRun::print_forecast() {
       settings_.val_every == 0 ? settings_.epochs : 1 + steps / settings_.val_every + (steps % settings_.val_every != 0);
   const double train_s = per_image * trainer_->cost_ratio() * train_images * static_cast<double>(settings_.epochs);
   const double val_s = per_image * static_cast<double>(split("val").samples.size()) * static_cast<double>(validations);
-  fmt::print("plan        {} epochs of {} steps, batch {}{}; {} validations{}\n", settings_.epochs, plan_.batches,
-             settings_.batch,
+  fmt::print("plan        {} of {}, batch {}{}; {}{}\n", counted(settings_.epochs, "epoch"),
+             counted(plan_.batches, "step"), settings_.batch,
              settings_.micro_batch < settings_.batch ? fmt::format(" in micro-batches of {}", settings_.micro_batch) : "",
-             validations, plan_.note.empty() ? "" : "; " + plan_.note);
+             counted(validations, "validation"), plan_.note.empty() ? "" : "; " + plan_.note);
   fmt::print("forecast    training {}, validation {}\n", duration_text(train_s), duration_text(val_s));
 }
 

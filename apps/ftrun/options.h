@@ -46,6 +46,7 @@ struct FinetuneOptions {
   bool drop_last = false;
   std::string shuffle = "every-epoch";
   double head_lr_factor = 20;
+  bool head_lr_factor_given = false;
   FactorList lr_factors, decay_factors;
   std::string freeze, unfreeze, bn;
   // input
@@ -86,7 +87,7 @@ struct ExplainOptions {
 
 struct SummaryOptions {
   CommonOptions common;
-  std::string model, weights, freeze, unfreeze, bn;
+  std::string model, freeze, unfreeze, bn;
   int64_t classes = 2, batch = 1;
   std::optional<int> input_size;
   bool backward = false, dot = false, plan = false;
@@ -129,8 +130,8 @@ struct CommandLine {
   bool inspect_tensors = false;
 };
 
-// Parses and checks every value. Help and version print and return false. Throws Error 20xx that names the
-// flag, what was given and what is allowed; an unknown flag gets the nearest known one.
+// Parses and checks every value. Help and version print and return false. Throws Error 2001-2003 that
+// names the flag, what was given and what is allowed; an unknown flag gets the nearest known one.
 bool parse_command_line(int argc, char** argv, CommandLine& out);
 
 }  // namespace ft::app

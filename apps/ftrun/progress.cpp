@@ -24,6 +24,14 @@ std::string bytes_text(double bytes) {
   return fmt::format("{:.2f} GiB", bytes / 1073741824);
 }
 
+std::string counted(int64_t n, const std::string& noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
+std::string rate_text(double per_s) {
+  return fmt::format("{:.{}f}", per_s, per_s < 10 ? 2 : per_s < 100 ? 1 : 0);
+}
+
 Progress::Progress(std::string what, int64_t total)
     : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) == 1),
       start_(Clock::now()), last_draw_(start_) {

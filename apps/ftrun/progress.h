@@ -12,6 +12,10 @@ namespace ft::app {
 std::string duration_text(double seconds);
 // "217.3 MiB".
 std::string bytes_text(double bytes);
+// "1 epoch", "3 epochs".
+std::string counted(int64_t n, const std::string& noun);
+// Images a second, or any other rate: three digits below 10, one decimal below 100, then whole.
+std::string rate_text(double per_s);
 
 class Progress {
  public:

@@ -33,7 +33,7 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
     set("drop-factor", o.drop_factor);
     set("drop-period", o.drop_period);
   }
-  set("head-lr-factor", o.head_lr_factor);
+  if (!o.weights.empty()) set("head-lr-factor", o.head_lr_factor);
   if (!o.lr_factors.empty()) set("lr-factor", factor_texts(o.lr_factors));
   if (!o.decay_factors.empty()) set("decay-factor", factor_texts(o.decay_factors));
   set("val-every", s.val_every == 0 ? std::string("epoch") : std::to_string(s.val_every));

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "io/run_config.h"
 #include "io/weights.h"
@@ -109,8 +110,32 @@ TEST_F(Ftrun, unfreezing_trains_what_the_pattern_names_and_nothing_else) {
 TEST_F(Ftrun, the_header_tells_what_will_happen) {
   const ProcessResult r = tune("header", {"--print", "none", "--epochs", "1"});
   for (const char* word : {"device", "train       24 images", "val         100 images", "test        200 images", "265 loaded, 2 new",
-                           "factor 20", "memory", "forecast", "best validation accuracy"})
+                           "factor 20", "plan        1 epoch of 3 steps", "1 validation", "memory", "forecast", "best validation accuracy"})
     EXPECT_NE(r.out.find(word), std::string::npos) << word << "\n" << r.out;
+}
+
+TEST_F(Ftrun, from_scratch_says_that_all_layers_train_and_that_a_head_factor_does_nothing) {
+  std::vector<std::string> args = source_args("scratch");
+  args.insert(args.end(), {"--head-lr-factor", "3"});
+  const ProcessResult r = ftrun(args);
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("from scratch, He initialisation, seed 0; all layers train\n"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("note        --head-lr-factor does nothing without --weights"), std::string::npos) << r.out;
+  EXPECT_EQ(r.out.find("factor 3"), std::string::npos) << r.out;
+  EXPECT_FALSE(load_run_config(*dir / "scratch/run.toml").find("options", "head-lr-factor"));
+}
+
+TEST_F(Ftrun, the_columns_of_a_summary_stay_in_line_whatever_the_names) {
+  for (const char* model : {"alexnet", "alexnet-tv", "resnet50"}) {
+    std::istringstream table(ftrun({"summary", "--model", model, "--batch", "128"}).out);
+    std::string line;
+    std::getline(table, line);  // what the model is
+    std::getline(table, line);
+    const size_t output = line.find("output");
+    ASSERT_NE(output, std::string::npos);
+    while (std::getline(table, line) && line.find(" trainable ") == std::string::npos)
+      EXPECT_EQ(line.find(" {128"), output - 1) << line;
+  }
 }
 
 TEST_F(Ftrun, evaluate_repeats_the_accuracy_of_the_run) {
@@ -165,15 +190,32 @@ TEST_F(Ftrun, a_wrong_command_line_is_one_line_with_the_flag_and_the_way_out) {
   expect_error(ftrun({"finetune", "--epohcs", "3", "--out", "x"}), 2, "2001", "did you mean --epochs?");
   expect_error(ftrun({"finetun"}), 2, "2001", "did you mean finetune?");
   expect_error(ftrun({"finetune"}), 2, "2002", "--out");
-  const std::vector<std::vector<std::string>> bad = {{"--batch", "0"}, {"--batch", "-1"}, {"--batch", "12x"}, {"--batch", "99999999999999999999"},
-                                                     {"--batch", ""}, {"--lr", "nan"}, {"--lr", "inf"}, {"--lr", "-0.1"}, {"--lr", "0"},
-                                                     {"--momentum", "1"}, {"--epochs", "1.5"}, {"--bn", "off"}, {"--print", "cake"},
-                                                     {"--val-every", "0"}, {"--precision", "f8"}, {"--lr-factor", "fc=x"}, {"--resize", "zoom"}};
-  for (const auto& flag : bad) {
-    SCOPED_TRACE(flag[0] + " " + flag[1]);
-    expect_error(ftrun({"finetune", "--model", "resnet50", "--data", *dir / "demo/target", "--out", *dir / "no", flag[0], flag[1]}), 2,
-                 "2003", flag[0]);
+  // Whatever is wrong with a value: status 2, the flag, the value, and no word of the parser's own.
+  const std::vector<std::pair<std::string, std::string>> bad = {
+      {"--batch", "0"}, {"--batch", "-1"}, {"--batch", "12x"}, {"--batch", "0x10"}, {"--batch", "010"}, {"--batch", "99999999999999999999"}, {"--batch", ""},
+      {"--lr", "nan"}, {"--lr", "inf"}, {"--lr", "-0.1"}, {"--lr", "0"}, {"--lr", "1e9"}, {"--momentum", "1"},
+      {"--epochs", "1.5"}, {"--bn", "off"}, {"--print", "cake"}, {"--print", "none,gradcam"}, {"--val-every", "0"},
+      {"--precision", "f8"}, {"--lr-factor", "fc=x"}, {"--lr-factor", "=1"}, {"--resize", "zoom"}, {"--seed", "-1"},
+      {"--seed", "abc"}, {"--seed", "9223372036854775808"}, {"--workers", "1000"}, {"--threads", "-2"},
+      {"--max-bad", "101"}, {"--l2", "-1"}, {"--drop-factor", "2"}, {"--drop-period", "0"}, {"--input-size", "0"},
+      {"--micro-batch", "0"}, {"--head-lr-factor", "x"}, {"--decay-factor", "a"}, {"--shuffle", "often"},
+      {"--schedule", "cosine"}, {"--rule", "adam"}, {"--mean", "none"}, {"--protocol", "keras"}};
+  for (const auto& [flag, value] : bad) {
+    SCOPED_TRACE(flag + " " + value);
+    const ProcessResult r =
+        ftrun({"finetune", "--model", "resnet50", "--data", *dir / "nothing", "--out", *dir / "no", flag, value});
+    expect_error(r, 2, "2003", flag + ": ");
+    const std::string told = value == "none,gradcam" ? "none stands alone" : "\"" + value + "\" is ";
+    EXPECT_NE(r.err.find(told), std::string::npos) << r.err;
+    EXPECT_NE(r.err.find("ftrun finetune --help"), std::string::npos) << r.err;
   }
+  expect_error(ftrun({"finetune", "--out", "x", "--lr"}), 2, "2003", "--lr: has no value");
+  expect_error(ftrun({"finetune", "--out", "--force"}), 2, "2003", "--out: has no value");
+  expect_error(ftrun({"finetune", "--out", "x", "--lr", "1", "--lr", "2"}), 2, "2003", "--lr: is given 2 times");
+  expect_error(ftrun({"finetune", "--out", "x", "--flip=maybe"}), 2, "2003", "--flip: is a switch");
+  expect_error(ftrun({"finetune", "--out", "x", "y"}), 2, "2001", "y: is one argument too many");
+  expect_error(ftrun({"predict"}), 2, "2002", "predict: needs images or folders");
+  expect_error(ftrun({"inspect"}), 2, "2002", "inspect: needs a weight file");
   EXPECT_FALSE(fs::exists(*dir / "no"));
 }
 
