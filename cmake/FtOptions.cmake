@@ -2,6 +2,7 @@
 option(FT_CUDA "build the CUDA backend (plugin libft_cuda.so; needs CUDA 12.8 or newer and cuDNN 9)" OFF)
 option(FT_TESTS "build the tests" ON)
 option(FT_BENCH "build the benchmarks" ON)
+option(FT_CARRY "binaries that find all libraries beside themselves, to run where none is installed (target bundle)" OFF)
 option(FT_WERROR "treat warnings as errors" OFF)
 set(FT_SANITIZE "" CACHE STRING "sanitizers for host code, for example address,undefined or thread")
 set(FT_CUDA_ARCHS "90" CACHE STRING "GPU architectures of the CUDA backend")
@@ -13,6 +14,10 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")  # plugins are searched beside the program
 set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)  # a copied bin folder uses its own libft, not that of the tree it came from
+if(FT_CARRY)  # DT_RPATH, not RUNPATH: it serves what those libraries need in turn as well
+  set(CMAKE_BUILD_RPATH "$ORIGIN")
+  add_link_options(-Wl,--disable-new-dtags)
+endif()
 set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 
 find_program(FT_CCACHE ccache)
