@@ -63,9 +63,10 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   c->add_option("--unfreeze", o.unfreeze, "parameters that train all the same");
   c->add_option("--bn", o.bn, "batch, running or frozen, for every batch-norm")->check(one_of({"batch", "running", "frozen"}));
   c->add_option("--input-size", o.input_size, "side of the network's input (default: that of the weights, or the published one)")->check(size_value());
-  c->add_option("--resize", o.resize, "squash, or crop: short side, then centre")->check(one_of({"squash", "crop"}));
+  c->add_option("--resize", o.resize, "squash; crop: short side, then centre; letterbox: all of it on a border")->check(one_of({"squash", "crop", "letterbox"}));
   c->add_option("--mean", o.mean, "weights: the recipe's; dataset: of the training images")->check(one_of({"weights", "dataset"}));
   c->add_flag("--flip", o.flip, "mirror training images at random");
+  c->add_flag("--random-crop", o.random_crop, "cut training images out at random places; with --resize crop");
   c->add_option("--val-every", o.val_every, "epoch, or a number of steps")->check(epoch_or_steps());
   c->add_option("--print", o.print, "pictures: train-set,test-set,confusion,gradcam or none")->check(picture_list())->capture_default_str();
   return c;

@@ -42,7 +42,7 @@ int run_evaluate(const EvaluateOptions& o) {
   evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));
   Progress progress("evaluating", static_cast<int64_t>(split.samples.size()));
   std::vector<ImageResult> results =
-      evaluator.run(split.samples, make_decode(network.recipe, {}, 0), o.data.workers, stream->ref(),
+      evaluator.run(split.samples, make_decode(network.recipe, false, 0), o.data.workers, stream->ref(),
                     [&](int64_t done) { progress.update(done); });
   progress.finish();
   ResultWriter writer(folder ? &*folder : nullptr, network.classes);

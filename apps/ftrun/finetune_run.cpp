@@ -10,6 +10,7 @@
 #include "apps/ftrun/results.h"
 #include "apps/ftrun/run_record.h"
 #include "io/atomic_file.h"
+#include "io/available.h"
 
 namespace ft::app {
 
@@ -24,7 +25,8 @@ void FinetuneRun::train() {
   l.workers = options_.data.workers;
   const std::vector<Sample>& samples = split("train").samples;
   const size_t pixels = samples.size() * static_cast<size_t>(l.height * l.width * 3);
-  if (!options_.flip && pixels <= (size_t{2} << 30)) l.cache_bytes = static_cast<int64_t>(pixels);
+  l.flip = options_.flip;  // behind the cache, which holds pictures as decoded
+  if (!options_.random_crop && pixels <= available_memory() / 4) l.cache_bytes = static_cast<int64_t>(pixels);
   Loader loader(samples, decode_, l);
   loader.start(0, 0, static_cast<uint64_t>(settings_.epochs));
   Progress progress("training", settings_.epochs * (static_cast<int64_t>(samples.size()) - plan_.dropped));
@@ -82,7 +84,7 @@ bool FinetuneRun::validation_due(int64_t step, bool last) const {
 
 std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what) {
   Progress progress(what, static_cast<int64_t>(s.samples.size()));
-  const Decode plain = make_decode(network_.recipe, {}, 0);
+  const Decode plain = make_decode(network_.recipe, false, 0);
   return evaluator_->run(s.samples, plain, options_.data.workers, stream_->ref(),
                          [&](int64_t done) { progress.update(done); });
 }

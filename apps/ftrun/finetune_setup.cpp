@@ -89,9 +89,17 @@ void FinetuneRun::build_network() {
   } else if (options_.resize == "crop") {
     network_.recipe.resize = ResizeMode::crop;
     network_.recipe.short_side = published_recipe(info, side, side).short_side;
+  } else if (options_.resize == "letterbox") {
+    network_.recipe.resize = ResizeMode::letterbox;
+    network_.recipe.short_side = 0;
   }
+  if (options_.random_crop && network_.recipe.resize != ResizeMode::crop)
+    throw Error(2005, "--random-crop", fmt::format("the recipe is {}, nothing is cut out", name_of(network_.recipe.resize)),
+                "add --resize crop, or leave --random-crop out");
   if (settings_.dataset_mean) {
-    std::array<double, 3> mean = mean_of(split("train").samples, network_.recipe, options_.data.workers);
+    InputRecipe whole = network_.recipe;  // a border would count as picture
+    if (whole.resize == ResizeMode::letterbox) whole.resize = ResizeMode::squash;
+    std::array<double, 3> mean = mean_of(split("train").samples, whole, options_.data.workers);
     if (network_.recipe.colour_order == ColourOrder::bgr) std::swap(mean[0], mean[2]);
     for (size_t c = 0; c < 3; ++c) network_.recipe.mean[c] = mean[c] * network_.recipe.scale;
   }
@@ -135,7 +143,7 @@ void FinetuneRun::compile() {
   state_ = make_step_state(*backend_.backend);
   trainer_->bind(arena_, state_);
   evaluator_->bind(arena_, state_);
-  decode_ = make_decode(network_.recipe, {options_.flip}, options_.common.seed);
+  decode_ = make_decode(network_.recipe, options_.random_crop, options_.common.seed);
 }
 
 void FinetuneRun::print_data() const {

@@ -51,9 +51,9 @@ struct FinetuneOptions {
   std::string freeze, unfreeze, bn;
   // input
   std::optional<int> input_size;
-  std::string resize;  // squash, crop
+  std::string resize;  // squash, crop, letterbox
   std::string mean;    // weights, dataset
-  bool flip = false;
+  bool flip = false, random_crop = false;
   // what a person sees
   std::string val_every;  // "epoch" or a number of iterations
   std::string print = "train-set,test-set,confusion,gradcam";

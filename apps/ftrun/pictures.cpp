@@ -100,7 +100,7 @@ std::vector<uint8_t> draw_sheet(const std::string& title, std::span<const SheetS
 
 std::vector<uint8_t> network_view(const Sample& sample, const InputRecipe& recipe) {
   std::vector<uint8_t> pixels(static_cast<size_t>(recipe.height * recipe.width * 3));
-  make_decode(recipe, {}, 0)(sample, 0, 0, pixels.data());
+  make_decode(recipe, false, 0)(sample, 0, 0, pixels.data());
   return pixels;
 }
 

@@ -54,7 +54,7 @@ int run_predict(const PredictOptions& o) {
   evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));
   Progress progress("predicting", static_cast<int64_t>(samples.size()));
   const std::vector<ImageResult> results =
-      evaluator.run(samples, make_decode(network.recipe, {}, 0), o.workers, stream->ref(),
+      evaluator.run(samples, make_decode(network.recipe, false, 0), o.workers, stream->ref(),
                     [&](int64_t done) { progress.update(done); });
   progress.finish();
   for (size_t i = 0; i < results.size(); ++i) print_result(samples[i], results[i], network, o);

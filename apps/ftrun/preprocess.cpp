@@ -41,14 +41,13 @@ class Pool {
 
 }  // namespace
 
-Decode make_decode(const InputRecipe& recipe, const Augmentation& augmentation, uint64_t seed) {
+Decode make_decode(const InputRecipe& recipe, bool random_crop, uint64_t seed) {
   const auto pool = std::make_shared<Pool<ImageReader>>();
   const ResizeSpec spec = resize_spec(recipe);
   return [=](const Sample& sample, uint64_t index, uint64_t epoch, uint8_t* out) {
     const Rng rng(seed, RngPurpose::augment, epoch, index);
     ImageReader::View view;
-    view.mirrored = augmentation.flip && (rng.bits(0) & 1) != 0;
-    if (augmentation.random_crop) view.crop = CropAt{rng.uniform(1), rng.uniform(2)};
+    if (random_crop) view.crop = CropAt{rng.uniform(1), rng.uniform(2)};
     const auto reader = pool->borrow([&] { return std::make_unique<ImageReader>(spec); });
     reader->read(sample.path, view, out);
   };
@@ -100,7 +99,7 @@ std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe
   options.width = recipe.width;
   options.shuffle = Shuffle::never;
   options.workers = workers;
-  Loader loader(samples, make_decode(recipe, {}, 0), options);
+  Loader loader(samples, make_decode(recipe, false, 0), options);
   loader.start(0);
   Progress progress("mean of the training images", static_cast<int64_t>(samples.size()));
   std::array<uint64_t, 3> sums{};

@@ -13,16 +13,10 @@
 
 namespace ft::app {
 
-// What changes from epoch to epoch, drawn by (seed, epoch, sample).
-struct Augmentation {
-  bool flip = false;         // mirrored in half of the cases
-  bool random_crop = false;  // recipe crop: the window anywhere instead of in the centre
-  bool any() const { return flip || random_crop; }
-};
-
-// Decodes and resizes. Safe on several threads; buffers are pooled, so that nothing is allocated once the sizes of a
-// dataset have been seen.
-Decode make_decode(const InputRecipe& recipe, const Augmentation& augmentation, uint64_t seed);
+// Decodes and resizes. `random_crop` (a recipe with crop): the window lies anywhere, by (seed, epoch, sample), instead of
+// in the centre. Safe on several threads; buffers are pooled, so that nothing is allocated once the sizes of a dataset
+// have been seen.
+Decode make_decode(const InputRecipe& recipe, bool random_crop, uint64_t seed);
 
 // Decodes a file in full and drops the pixels: what the check before step 1 does with every image.
 CheckFile make_check();

@@ -40,6 +40,7 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   set("shuffle", o.shuffle);
   set("drop-last", o.drop_last);
   set("flip", o.flip);
+  set("random-crop", o.random_crop);
   set("seed", static_cast<int64_t>(o.common.seed));
   set("device", o.common.device);
   set("precision", o.common.precision);

@@ -107,6 +107,32 @@ TEST_F(Ftrun, unfreezing_trains_what_the_pattern_names_and_nothing_else) {
   }
 }
 
+// Augmented runs depend on the seed alone, differ from the plain one, and validate on the centre; a letterbox and its
+// border travel in the weight file.
+TEST_F(Ftrun, augmentation_and_letterbox_are_repeatable_and_recorded) {
+  const std::vector<std::string> quick{"--print", "none", "--epochs", "1"};
+  const auto run = [&](const std::string& out, std::vector<std::string> more) {
+    more.insert(more.end(), quick.begin(), quick.end());
+    const ProcessResult r = tune(out, more);
+    EXPECT_EQ(r.status, 0) << r.err;
+    return load_weights(*dir / out / "last.h5");
+  };
+  const WeightFile plain = run("aug_plain", {});
+  const WeightFile crop = run("aug_crop", {"--resize", "crop", "--random-crop", "--workers", "0"});
+  const WeightFile again = run("aug_again", {"--resize", "crop", "--random-crop", "--workers", "3"});
+  const WeightFile flip = run("aug_flip", {"--flip", "--workers", "1"});
+  EXPECT_EQ(crop.sha256, again.sha256);
+  EXPECT_EQ(flip.sha256, run("aug_flip2", {"--flip", "--workers", "0"}).sha256);
+  EXPECT_NE(plain.find("fc.weight")->data, crop.find("fc.weight")->data);
+  EXPECT_NE(plain.find("fc.weight")->data, flip.find("fc.weight")->data);
+  const WeightFile box = run("aug_box", {"--resize", "letterbox", "--mean", "dataset"});
+  EXPECT_EQ(box.recipe.resize, ResizeMode::letterbox);
+  EXPECT_EQ(box.recipe.short_side, 0);
+  const ProcessResult seen = ftrun({"inspect", (*dir / "aug_box/last.h5").string()});
+  EXPECT_NE(seen.out.find("letterbox"), std::string::npos) << seen.out;
+  expect_error(tune("aug_wrong", {"--resize", "squash", "--random-crop"}), 2, "2005", "--random-crop: the recipe is squash");
+}
+
 TEST_F(Ftrun, the_header_tells_what_will_happen) {
   const ProcessResult r = tune("header", {"--print", "none", "--epochs", "1"});
   for (const char* word : {"device", "train       24 images", "val         100 images", "test        200 images", "265 loaded, 2 new",
