@@ -51,7 +51,7 @@ void Compiler::fuse(const std::vector<size_t>& parts, std::unique_ptr<Layer> lay
   fused.wants_dw = first.wants_dw;
   fused.runs_backward = first.runs_backward;
   fused.node = out_.nodes_[parts.back()].node;
-  fused.inputs = {first.inputs[0]};
+  fused.inputs.push_back(first.inputs[0]);
   if (residual != -1) fused.inputs.push_back(residual);
   fused.output = out_.nodes_[parts.back()].output;
   fused.layer = std::move(layer);
