@@ -253,6 +253,11 @@ void write_atomically(const fs::path& path, std::string_view text) {
   write_atomically(path, std::as_bytes(std::span(text)));
 }
 
+void check_writable(const fs::path& path) {
+  const Target target = open_target(path);
+  const TempFile probe(target);
+}
+
 int remove_stale_temps(const fs::path& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), ::closedir);
   if (!dir) return 0;

@@ -21,6 +21,10 @@ namespace ft {
 void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_atomically(const std::filesystem::path& path, std::string_view text);
 
+// Whether write_atomically() could begin now: for a check before long work. Leaves nothing behind.
+// Throws the same Error 5004-5016 naming `path`.
+void check_writable(const std::filesystem::path& path);
+
 // Removes temp files that a killed process left in `folder`. Those of running processes are locked
 // by them and stay. Returns how many were removed; problems are ignored.
 int remove_stale_temps(const std::filesystem::path& folder);

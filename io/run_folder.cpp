@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <string>
 
 #include "io/atomic_file.h"
@@ -52,12 +55,27 @@ std::string owner_of(int fd) {
   return digits.substr(0, digits.find_first_not_of("0123456789"));
 }
 
-UniqueFd lock_folder(const fs::path& path) {
-  const fs::path file = path / kLockName;
+UniqueFd open_lock(const fs::path& path, const fs::path& file) {
   UniqueFd fd(retry_interrupted([&] {
     return ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   }));
   if (!fd) throw_output_error(path, "open", errno);
+  return fd;
+}
+
+// The owner removes the file before it lets go of the lock, so a lock counts only on the file that
+// has the name now.
+bool is_current(int fd, const fs::path& file) {
+  struct stat held {}, named {};
+  return ::fstat(fd, &held) == 0 && ::lstat(file.c_str(), &named) == 0 &&
+         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+UniqueFd lock_folder(const fs::path& path) {
+  const fs::path file = path / kLockName;
+  if (::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    throw_output_error(path, "access", errno);
+  UniqueFd fd = open_lock(path, file);
   const int result = retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); });
   if (result != 0 && errno == EWOULDBLOCK) {
     const std::string owner = owner_of(fd.get());
@@ -67,6 +85,7 @@ UniqueFd lock_folder(const fs::path& path) {
                 "wait until it has ended, or choose another --out");
   }
   if (result != 0) return {};  // a file system without locks
+  if (!is_current(fd.get(), file)) return lock_folder(path);  // its owner has just ended
   // For the message above only, so a full disk is no reason to stop here.
   const std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0) errno = 0;
@@ -80,7 +99,35 @@ void check_no_run(const fs::path& path) {
                   "choose another --out, or give --force to write over it");
 }
 
+uint64_t free_bytes(const fs::path& folder) {
+  struct statvfs disk {};
+  if (::statvfs(folder.c_str(), &disk) != 0 || disk.f_blocks == 0)
+    return std::numeric_limits<uint64_t>::max();
+  return uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
 }  // namespace
+
+RunFolder::~RunFolder() {
+  if (lock_) ::unlink((path_ / kLockName).c_str());
+}
+
+void require_space(const fs::path& folder, uint64_t bytes,
+                   const std::vector<std::string>& replaced) {
+  uint64_t old = 0;
+  for (const std::string& name : replaced) {
+    std::error_code missing;
+    const uintmax_t size = fs::file_size(folder / name, missing);
+    if (!missing) old += size;
+  }
+  const uint64_t needed = bytes > old ? bytes - old : 0, free = free_bytes(folder);
+  if (free >= needed) return;
+  const auto mib = [](uint64_t n) { return static_cast<double>(n) / 1048576.0; };
+  throw Error(5017, folder.string(),
+              fmt::format("the disk has {:.0f} MiB free, and the run may write {:.0f} MiB", mib(free),
+                          mib(needed)),
+              "free space, or choose another --out");
+}
 
 RunFolder make_run_folder(const fs::path& path, bool force, std::span<const fs::path> inputs) {
   check_inputs(path, inputs);

@@ -7,7 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #include "tensor/error.h"
 #include "tests/io/file_faults.h"
@@ -61,6 +65,55 @@ TEST(RunFolder, file_in_the_way_and_dataset_are_refused) {
   EXPECT_EQ(number_of(dir / "data/x", false, {dir.path() / "data/"}), 2071);
   EXPECT_EQ(number_of(dir / "data2", false, data), 0);
   EXPECT_FALSE(fs::exists(dir / "data/out"));
+}
+
+TEST(RunFolder, the_lock_file_goes_with_its_owner_and_one_that_has_gone_is_no_lock) {
+  test::TempDir dir;
+  {
+    RunFolder first = make_run_folder(dir / "a", false);
+    const RunFolder moved = std::move(first);
+    EXPECT_TRUE(fs::exists(dir / "a/.ftrun.lock"));
+    EXPECT_TRUE(moved.locked());
+  }
+  EXPECT_FALSE(fs::exists(dir / "a/.ftrun.lock"));
+  // Many at once: whoever gets the folder is alone in it.
+  int inside = 0, most = 0;
+  std::mutex mutex;
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        try {
+          const RunFolder folder = make_run_folder(dir / "a", false);
+          const auto count = [&](int by) {
+            const std::lock_guard guard(mutex);
+            most = std::max(most, inside += by);
+          };
+          count(1);
+          std::this_thread::yield();
+          count(-1);
+        } catch (const Error& e) {
+          EXPECT_EQ(e.number(), 2073) << e.line();
+        }
+      }
+    });
+  threads.clear();
+  EXPECT_EQ(most, 1);
+}
+
+TEST(RunFolder, too_little_space_is_told_with_both_numbers) {
+  test::TempDir dir;
+  EXPECT_NO_THROW(require_space(dir.path(), 1));
+  try {
+    require_space(dir.path(), uint64_t{1} << 60);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.number(), 5017);
+    EXPECT_NE(e.line().find("may write 1099511627776 MiB"), std::string::npos) << e.line();
+  }
+  // What will be replaced counts.
+  test::write_file(dir / "best.h5", std::string(1000, 'x'));
+  EXPECT_NO_THROW(require_space(dir.path(), 1000, {"best.h5", "last.h5"}));
 }
 
 TEST(RunFolder, second_run_is_refused_while_the_first_lives_even_with_force) {
