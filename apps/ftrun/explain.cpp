@@ -6,6 +6,7 @@
 #include "apps/ftrun/commands.h"
 #include "apps/ftrun/image_files.h"
 #include "apps/ftrun/pictures.h"
+#include "apps/ftrun/progress.h"
 #include "io/atomic_file.h"
 #include "models/patterns.h"
 
@@ -24,6 +25,7 @@ int find_class(const Network& network, const std::string& name) {
 }  // namespace
 
 int run_explain(const ExplainOptions& o) {
+  check_writable(o.out);
   const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
@@ -33,7 +35,11 @@ int run_explain(const ExplainOptions& o) {
   const std::vector<Sample> samples = check_image_files(collect_image_files(o.files), false, 0, bad);
   GradCam cam(network, backend, numerics_of(o.common.precision, backend), o.map,
               o.target == "softmax" ? CamTarget::softmax : CamTarget::logit);
-  SheetSection section{fmt::format("{} images", samples.size()), {}};
+  SheetSection section{counted(static_cast<int64_t>(samples.size()), "image"), {}};
+  if (const std::string note = cam.note(); !note.empty()) {
+    section.heading += "; " + note;
+    fmt::print("note        {}\n", note);
+  }
   std::vector<Explained> explained;
   explained.reserve(samples.size());  // tiles point into it
   for (const Sample& sample : samples) {

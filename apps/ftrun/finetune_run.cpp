@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "apps/ftrun/commands.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/results.h"
 #include "apps/ftrun/run_record.h"
+#include "apps/ftrun/stop_request.h"
 #include "io/atomic_file.h"
 #include "io/available.h"
 
@@ -38,6 +40,7 @@ void FinetuneRun::train() {
 void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, Progress& progress) {
   const std::vector<Sample>& samples = split("train").samples;
   const auto name = [&](uint32_t i) { return samples[i].path; };
+  const int64_t first_step = trainer_->state().step;
   StepReport sum;
   double epoch_s = 0;
   for (int64_t b = 0; b < plan_.batches; ++b) {
@@ -52,6 +55,7 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, Progress& progress)
     images_trained_ += step.images;
     const double now = seconds();
     epoch_s += now - before;
+    train_s_ += now - before;
     progress.update(images_trained_,
                     fmt::format("epoch {}, loss {:.4f}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
                                 sum.loss_sum / static_cast<double>(sum.images),
@@ -60,21 +64,40 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, Progress& progress)
     const bool last = b + 1 == plan_.batches;
     const bool last_of_run = last && epoch + 1 == settings_.epochs;
     if (settings_.val_every > 0 && validation_due(trainer_->state().step, last_of_run)) validate();
+    if (stop_signal() != 0 && !last) log_training(epoch, sum, epoch_s);
+    stop_if_asked();
   }
-  train_s_ += epoch_s;
   trainer_->end_epoch();
   epochs_.emplace_back(trainer_->state().step, sum);
-  log_.add({epoch + 1, trainer_->state().step, "train", sum.loss_sum / static_cast<double>(sum.images),
-            static_cast<double>(sum.correct) / static_cast<double>(sum.images), sum.rate,
-            static_cast<double>(sum.images) / epoch_s, seconds()});
+  log_training(epoch, sum, epoch_s);
   progress.finish();
   if (settings_.val_every == 0) validate();
-  const Validation& v = validations_.back();
-  fmt::print("epoch {:>3}/{}  train loss {:.4f} accuracy {:5.1f} %   val loss {:.4f} accuracy {:5.1f} %{}   {:.1f} images/s\n",
-             epoch + 1, settings_.epochs, sum.loss_sum / static_cast<double>(sum.images),
-             100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images), v.loss, 100 * v.accuracy,
-             best_ && best_->step == v.step ? " *" : "  ", static_cast<double>(sum.images) / epoch_s);
+  print_epoch(epoch, first_step, sum, epoch_s);
+}
+
+void FinetuneRun::log_training(int64_t epoch, const StepReport& sum, double epoch_s) {
+  const double n = static_cast<double>(sum.images);
+  log_.add({epoch + 1, trainer_->state().step, "train", sum.loss_sum / n, static_cast<double>(sum.correct) / n,
+            sum.rate, n / epoch_s, seconds()});
+}
+
+// first_step: updates before the epoch.
+void FinetuneRun::print_epoch(int64_t epoch, int64_t first_step, const StepReport& sum, double epoch_s) const {
+  const double n = static_cast<double>(sum.images);
+  std::string val = "not validated";
+  if (!validations_.empty() && validations_.back().step > first_step) {
+    const Validation& v = validations_.back();
+    val = fmt::format("val loss {:.4f} accuracy {:5.1f} %{}{}", v.loss, 100 * v.accuracy,
+                      v.step == trainer_->state().step ? "" : fmt::format(" at step {}", v.step),
+                      best_ && best_->step > first_step ? " *" : "  ");
+  }
+  fmt::print("epoch {:>3}/{}  train loss {:.4f} accuracy {:5.1f} %   {}   {} images/s\n", epoch + 1, settings_.epochs,
+             sum.loss_sum / n, 100.0 * static_cast<double>(sum.correct) / n, val, rate_text(n / epoch_s));
   std::fflush(stdout);
+}
+
+void FinetuneRun::stop_if_asked() const {
+  if (stop_signal() != 0) throw Stopped{};
 }
 
 // MATLAB's rule: at iteration 1, at multiples of N, and at the last iteration.
@@ -86,7 +109,10 @@ std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what)
   Progress progress(what, static_cast<int64_t>(s.samples.size()));
   const Decode plain = make_decode(network_.recipe, false, 0);
   return evaluator_->run(s.samples, plain, options_.data.workers, stream_->ref(),
-                         [&](int64_t done) { progress.update(done); });
+                         [&](int64_t done) {
+                           progress.update(done);
+                           stop_if_asked();
+                         });
 }
 
 void FinetuneRun::validate() {
@@ -106,22 +132,78 @@ void FinetuneRun::validate() {
   const Validation& now = validations_.back();
   if (!best_ || now.accuracy > best_->accuracy || (now.accuracy == best_->accuracy && now.loss < best_->loss)) {
     best_ = now;
-    save_best();
+    take_best();
   }
+  save_progress();
 }
 
-// Kept in memory and on disk: a run that dies leaves its best network behind.
-void FinetuneRun::save_best() {
+// A copy in memory; save_best() writes it.
+void FinetuneRun::take_best() {
   best_file_ = weight_file_of(network_, stream_->ref());
   best_file_.notes["validation_accuracy"] = fmt::format("{:.6f}", best_->accuracy);
   best_file_.notes["step"] = fmt::format("{}", best_->step);
+}
+
+void FinetuneRun::save_best() {
+  if (!best_ || best_saved_ == best_->step) return;
   save_weights(*folder_ / "best.h5", best_file_);
+  best_saved_ = best_->step;
+}
+
+void FinetuneRun::save_last() {
+  const int64_t step = trainer_->state().step;
+  if (last_saved_ == step) return;
+  WeightFile last = weight_file_of(network_, stream_->ref());
+  last.notes["step"] = fmt::format("{}", step);
+  save_weights(*folder_ / "last.h5", last);
+  last_saved_ = step;
+}
+
+// What a run that is killed leaves behind.
+void FinetuneRun::save_progress() {
+  tables_share_.offer(seconds(), [&] {
+    ResultWriter writer(&*folder_, network_.classes);
+    writer.write_metrics(log_);
+    writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(false)));
+  });
+  weights_share_.offer(seconds(), [&] {
+    save_best();
+    if (std::isfinite(validations_.back().loss)) save_last();
+  });
+}
+
+int FinetuneRun::finish_stopped() {
+  save_best();
+  save_last();
+  ResultWriter writer(&*folder_, network_.classes);
+  writer.write_metrics(log_);
+  writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(false)));
+  fmt::print(stderr, "ftrun: stopped by {} after step {} of {}; {} holds {}last.h5, the metrics and run.toml\n",
+             signal_name(stop_signal()), trainer_->state().step, settings_.epochs * plan_.batches,
+             escape(folder_->path().string()), best_ ? "best.h5, " : "");
+  return static_cast<int>(ExitStatus::stopped);
+}
+
+RunOutcome FinetuneRun::outcome(bool finished) const {
+  RunOutcome o;
+  o.finished = finished;
+  o.seconds = seconds();
+  o.train_s = train_s_;
+  o.validate_s = validate_s_;
+  o.images_per_s = train_s_ > 0 ? static_cast<double>(images_trained_) / train_s_ : 0;
+  o.steps = trainer_->state().step;
+  if (best_) {
+    o.best_step = best_->step;
+    o.best_accuracy = best_->accuracy;
+    o.best_loss = best_->loss;
+  }
+  if (finished) o.slower_side = loader_stats_.slower_side();
+  return o;
 }
 
 void FinetuneRun::write_results() {
-  WeightFile last = weight_file_of(network_, stream_->ref());
-  last.notes["step"] = fmt::format("{}", trainer_->state().step);
-  save_weights(*folder_ / "last.h5", last);
+  save_last();
+  save_best();
   for (const NamedTensor& t : best_file_.tensors)
     network_.parameters->set(network_.model.graph.find_parameter(t.name), t.data, stream_->ref());
 
@@ -148,16 +230,12 @@ void FinetuneRun::write_results() {
   fmt::print("time        {} in all: training {} ({:.1f} images/s), validation {}; the {} was the slower side\n",
              duration_text(total), duration_text(train_s_), static_cast<double>(images_trained_) / train_s_,
              duration_text(validate_s_), loader_stats_.slower_side());
-  writer.write_run(record_run(options_, settings_, network_, *backend_.backend,
-                              {total, train_s_, validate_s_, static_cast<double>(images_trained_) / train_s_,
-                               best_->step, trainer_->state().step, best_->accuracy, best_->loss,
-                               loader_stats_.slower_side()}));
+  writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(true)));
   writer.list_files();
 }
 
 int run_finetune(const FinetuneOptions& options) {
-  FinetuneRun(options).run();
-  return 0;
+  return FinetuneRun(options).run();
 }
 
 }  // namespace ft::app

@@ -6,6 +6,7 @@
 #include "apps/ftrun/evaluator.h"
 #include "apps/ftrun/options.h"
 #include "apps/ftrun/preprocess.h"
+#include "apps/ftrun/time_share.h"
 #include "apps/ftrun/trainer.h"
 #include "io/metrics.h"
 #include "io/run_folder.h"
@@ -31,8 +32,8 @@ Settings resolve(const FinetuneOptions& options, bool pretrained);
 class FinetuneRun {
  public:
   explicit FinetuneRun(const FinetuneOptions& options);
-  // Everything; throws ft::Error.
-  void run();
+  // Everything. Returns 0, or 75 if a signal ended it between two steps; throws ft::Error.
+  int run();
 
  private:
   // finetune_setup.cpp: everything before step 1
@@ -41,6 +42,7 @@ class FinetuneRun {
   void find_images();
   void build_network();
   void compile();
+  void check_space() const;
   void print_header();
   void print_data() const;
   void print_parameters() const;
@@ -50,7 +52,15 @@ class FinetuneRun {
   void train_epoch(int64_t epoch, Loader& loader, class Progress& progress);
   bool validation_due(int64_t step, bool last) const;
   void validate();
+  void print_epoch(int64_t epoch, int64_t first_step, const StepReport& sum, double epoch_s) const;
+  void log_training(int64_t epoch, const StepReport& sum, double epoch_s);
+  void stop_if_asked() const;
+  void take_best();
   void save_best();
+  void save_last();
+  void save_progress();
+  int finish_stopped();
+  struct RunOutcome outcome(bool finished) const;
   void write_results();
   std::vector<ImageResult> evaluate(const Split& split, const char* what);
 
@@ -80,6 +90,8 @@ class FinetuneRun {
   std::vector<std::pair<int64_t, StepReport>> epochs_;  // step at the end, sums of the epoch
   std::optional<Validation> best_;
   WeightFile best_file_;
+  int64_t best_saved_ = -1, last_saved_ = -1;  // steps whose networks lie in best.h5 and last.h5
+  TimeShare tables_share_{0.02}, weights_share_{0.05};
   LoaderStats loader_stats_;
   double train_s_ = 0, validate_s_ = 0;
   int64_t images_trained_ = 0;

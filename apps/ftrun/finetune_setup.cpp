@@ -6,6 +6,7 @@
 
 #include "apps/ftrun/finetune_run.h"
 #include "apps/ftrun/progress.h"
+#include "apps/ftrun/stop_request.h"
 #include "models/transfer.h"
 
 namespace ft::app {
@@ -226,15 +227,30 @@ void FinetuneRun::print_header() {
   std::fflush(stdout);
 }
 
-void FinetuneRun::run() {
+// best.h5, last.h5, a third while one of them is replaced, and what pictures and tables may take.
+void FinetuneRun::check_space() const {
+  int64_t elements = 0;
+  for (const Parameter& p : network_.model.graph.parameters()) elements += p.shape.elements();
+  const uint64_t weights = 4 * static_cast<uint64_t>(elements) + (uint64_t{1} << 20);
+  require_space(folder_->path(), 3 * weights + (uint64_t{8} << 20), {"best.h5", "last.h5"});
+}
+
+int FinetuneRun::run() {
   open_device();
   load_file();
   find_images();
   build_network();
   compile();
+  check_space();
   print_header();
-  train();
-  write_results();
+  const StopRequest signals;
+  try {
+    train();
+    write_results();
+  } catch (const Stopped&) {
+    return finish_stopped();
+  }
+  return 0;
 }
 
 }  // namespace ft::app

@@ -45,6 +45,12 @@ GradCam::GradCam(Network& network, Backend& backend, const NumericsPolicy& numer
                                          make_arena(backend, {compiled_.get()}), make_step_state(backend));
 }
 
+std::string GradCam::note() const {
+  const Value& map = network_.model.graph.values()[static_cast<size_t>(map_)];
+  if (map.shape.h() * map.shape.w() > 1) return {};
+  return "the map of " + map.name + " is 1x1 and cannot show a place; a larger input or an earlier --map can";
+}
+
 Explained GradCam::explain(std::span<const uint8_t> pixels, int label, int target, StreamRef s) {
   const Tensor device({{1, network_.recipe.height, network_.recipe.width, 3}, DType::u8, Layout::plain},
                       backend_.allocator());

@@ -36,6 +36,9 @@ class GradCam {
   GradCam(Network& network, Backend& backend, const NumericsPolicy& numerics, const std::string& map,
           CamTarget target);
 
+  // "" where the map shows places; else why it cannot: it has one cell.
+  std::string note() const;
+
   // pixels {height,width,3} as the recipe makes them; target -1: the predicted class.
   Explained explain(std::span<const uint8_t> pixels, int label, int target, StreamRef s);
 

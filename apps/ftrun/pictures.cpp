@@ -129,15 +129,14 @@ std::vector<uint8_t> draw_judged(const std::string& title, std::span<const Sampl
 }
 
 std::vector<uint8_t> draw_gradcam(const std::string& title, std::span<const Sample> samples,
-                                  std::span<const ImageResult> results, Network& network, Backend& backend,
-                                  const NumericsPolicy& numerics, uint64_t seed, StreamRef s) {
+                                  std::span<const ImageResult> results, const Network& network,
+                                  GradCam& cam, uint64_t seed, StreamRef s) {
   std::vector<const ImageResult*> hits, misses;
   for (const ImageResult& r : results) (r.predicted == r.label ? hits : misses).push_back(&r);
   std::ranges::stable_sort(misses, [](const ImageResult* a, const ImageResult* b) { return a->loss > b->loss; });
   std::vector<const ImageResult*> chosen_hits;
   for (size_t i : choose(hits.size(), 8, seed)) chosen_hits.push_back(hits[i]);
   misses.resize(std::min<size_t>(misses.size(), 8));
-  GradCam cam(network, backend, numerics, "", CamTarget::logit);
   std::vector<Explained> explained;
   explained.reserve(16);  // tiles point into it
   const auto tiles = [&](const std::vector<const ImageResult*>& which) {

@@ -45,7 +45,7 @@ std::vector<uint8_t> draw_judged(const std::string& title, std::span<const Sampl
 // Eight hits chosen at random and the eight misses with the largest loss, with their Grad-CAM of the
 // predicted class.
 std::vector<uint8_t> draw_gradcam(const std::string& title, std::span<const Sample> samples,
-                                  std::span<const ImageResult> results, Network& network, Backend& backend,
-                                  const NumericsPolicy& numerics, uint64_t seed, StreamRef s);
+                                  std::span<const ImageResult> results, const Network& network,
+                                  GradCam& cam, uint64_t seed, StreamRef s);
 
 }  // namespace ft::app

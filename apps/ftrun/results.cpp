@@ -50,6 +50,10 @@ void ResultWriter::write_predictions() {
 
 void ResultWriter::write_tables(const MetricsLog& log) {
   write_predictions();
+  write_metrics(log);
+}
+
+void ResultWriter::write_metrics(const MetricsLog& log) {
   write("metrics.csv", log.csv(), "loss and accuracy over the run");
   write("metrics.jsonl", log.jsonl(), "the same, one JSON object a line");
 }
@@ -96,10 +100,13 @@ void ResultWriter::write_pictures(const std::string& print, const Dataset& data,
   if (has_word(print, "test-set"))
     write_png("test-set.png", draw_judged("Images of " + part.split->name, samples, part.results, network, seed),
               "sample images of " + part.split->name + " with what the network says");
-  if (has_word(print, "gradcam"))
-    write_png("gradcam.png", draw_gradcam("Grad-CAM: what speaks for the predicted class", samples, part.results, network,
-                                          backend, numerics, seed, s),
-              "where the network looked: hits and misses");
+  if (!has_word(print, "gradcam")) return;
+  GradCam cam(network, backend, numerics, "", CamTarget::logit);
+  const std::string note = cam.note();
+  write_png("gradcam.png",
+            draw_gradcam(note.empty() ? "Grad-CAM: what speaks for the predicted class" : "Grad-CAM: " + note, samples,
+                         part.results, network, cam, seed, s),
+            note.empty() ? "where the network looked: hits and misses" : note);
 }
 
 void ResultWriter::write_run(const RunConfig& record) { write("run.toml", record.to_toml(), "all choices and results of this run"); }

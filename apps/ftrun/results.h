@@ -29,7 +29,8 @@ class ResultWriter {
   // Results of all images of a split; the last one added is what pictures and matrix show.
   void add_split(const Split& split, std::vector<ImageResult> results);
 
-  void write_tables(const MetricsLog& log);  // predictions.csv, metrics.csv, metrics.jsonl
+  void write_tables(const MetricsLog& log);   // predictions.csv, metrics.csv, metrics.jsonl
+  void write_metrics(const MetricsLog& log);  // only the last two
   void write_curves(const CurveData& curves);
   void print_and_write_confusion(const std::string& print);
   // train-set.png, test-set.png, gradcam.png as far as `print` names them.

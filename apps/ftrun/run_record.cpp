@@ -76,15 +76,18 @@ RunConfig record_run(const FinetuneOptions& options, const Settings& settings, c
   c.set("versions", "ftrun", std::string(FT_VERSION));
   c.set("versions", "device", backend.describe());
   c.set("versions", "jpeg", *turbo_version() != '\0' ? std::string(turbo_version()) : "stb_image");
+  c.set("result", "finished", outcome.finished);
   c.set("result", "steps", outcome.steps);
-  c.set("result", "best-step", outcome.best_step);
-  c.set("result", "best-val-accuracy", outcome.best_accuracy);
-  c.set("result", "best-val-loss", outcome.best_loss);
+  if (outcome.best_step) {
+    c.set("result", "best-step", *outcome.best_step);
+    c.set("result", "best-val-accuracy", outcome.best_accuracy);
+    c.set("result", "best-val-loss", outcome.best_loss);
+  }
   c.set("result", "seconds", outcome.seconds);
   c.set("result", "train-seconds", outcome.train_s);
   c.set("result", "validate-seconds", outcome.validate_s);
   c.set("result", "train-images-per-s", outcome.images_per_s);
-  c.set("result", "slower-side", outcome.slower_side);
+  if (!outcome.slower_side.empty()) c.set("result", "slower-side", outcome.slower_side);
   return c;
 }
 

@@ -8,10 +8,12 @@
 namespace ft::app {
 
 struct RunOutcome {
+  bool finished = false;  // false: stopped by a signal, or still running
   double seconds = 0, train_s = 0, validate_s = 0, images_per_s = 0;
-  int64_t best_step = 0, steps = 0;
+  int64_t steps = 0;
+  std::optional<int64_t> best_step;  // none before the first validation
   double best_accuracy = 0, best_loss = 0;
-  std::string slower_side;
+  std::string slower_side;  // "" while it is not known
 };
 
 RunConfig record_run(const FinetuneOptions& options, const Settings& settings, const Network& network,
