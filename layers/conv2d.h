@@ -22,6 +22,7 @@ class Conv2d : public Layer {
   LayerPlan setup(const LayerSetup& setup) override;
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
+  bool splits_backward() const override { return true; }
   std::string describe(PassKind pass) const override;
 
   const Conv2dConfig& config() const { return config_; }

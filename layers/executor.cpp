@@ -55,7 +55,10 @@ Executor::Bound Executor::bind(const CompiledNode& c) const {
   for (int p : c.parameters) {
     b.params.push_back(parameters_.view(p));
     if (!c.wants_dw) b.params.back().grad = {};  // it trains elsewhere, not in this compilation
+    b.values.push_back(b.params.back());
+    b.values.back().grad = {};
   }
+  b.no_dx.resize(b.dx.size());
   b.aux = bytes_block(c.aux);
   b.forward_workspace = bytes_block(c.forward_workspace);
   b.backward_workspace = bytes_block(c.backward_workspace);
@@ -65,11 +68,14 @@ Executor::Bound Executor::bind(const CompiledNode& c) const {
 // Versions of the parameters move between steps; where they lie does not.
 void Executor::refresh(const CompiledNode& c, Bound& bound) const {
   for (size_t p = 0; p < bound.params.size(); ++p)
-    bound.params[p].version = parameters_.version(c.parameters[p]);
+    bound.params[p].version = bound.values[p].version = parameters_.version(c.parameters[p]);
 }
 
-void Executor::notify(Observer::When when, const CompiledNode& c, const Pass& pass) const {
-  for (Observer* observer : observers_) observer->observe(when, c, pass);
+template <class Fn>
+void Executor::watched(Work work, const CompiledNode& c, const Pass& pass, const Fn& fn) const {
+  for (Observer* observer : observers_) observer->observe(Observer::When::before, work, c, pass);
+  fn();
+  for (Observer* observer : observers_) observer->observe(Observer::When::after, work, c, pass);
 }
 
 void Executor::forward(StreamRef s) {
@@ -79,9 +85,7 @@ void Executor::forward(StreamRef s) {
     Bound& b = bound_[i];
     refresh(c, b);
     const Pass pass{backend_, s,     b.x, b.y, {}, {}, b.params, b.aux, b.forward_workspace, state_};
-    notify(Observer::When::before_forward, c, pass);
-    c.layer->forward(pass);
-    notify(Observer::When::after_forward, c, pass);
+    watched(Work::forward, c, pass, [&] { c.layer->forward(pass); });
   }
 }
 
@@ -94,8 +98,7 @@ void Executor::backward(StreamRef s) {
 
 void Executor::backward_node(const CompiledNode& c, Bound& b, StreamRef s) {
   if (c.plan.alias) {
-    if (c.flow[0] == GradientFlow::copy) backend_.convert(s, b.dy, b.dx[0]);
-    if (c.flow[0] == GradientFlow::pass_add) backend_.add(s, b.dx[0], b.dy, b.dx[0]);
+    if (c.flow[0] == GradientFlow::copy || c.flow[0] == GradientFlow::pass_add) sum_gradients(c, b, 0, s);
     return;
   }
   refresh(c, b);
@@ -105,13 +108,34 @@ void Executor::backward_node(const CompiledNode& c, Bound& b, StreamRef s) {
       if (c.flow[k] == GradientFlow::add) std::swap(b.dx[k], b.side[k]);
   };
   swap_sides();
-  const Pass pass{backend_, s, b.x, b.y, b.dy, b.dx, b.params, b.aux, b.backward_workspace, state_};
-  notify(Observer::When::before_backward, c, pass);
-  c.layer->backward(pass);
-  notify(Observer::When::after_backward, c, pass);
+  backward_layer(c, b, s);
   swap_sides();
   for (size_t k = 0; k < b.dx.size(); ++k)
-    if (c.flow[k] == GradientFlow::add) backend_.add(s, b.dx[k], b.side[k], b.dx[k]);
+    if (c.flow[k] == GradientFlow::add) sum_gradients(c, b, k, s);
+}
+
+void Executor::backward_layer(const CompiledNode& c, const Bound& b, StreamRef s) const {
+  const bool makes_dx = std::ranges::any_of(b.dx, [](const Tensor& dx) { return !dx.empty(); });
+  Pass pass{backend_, s, b.x, b.y, b.dy, b.dx, b.params, b.aux, b.backward_workspace, state_};
+  const auto run = [&](Work work) { watched(work, c, pass, [&] { c.layer->backward(pass); }); };
+  if (!c.wants_dw) return run(Work::backward_data);
+  if (!makes_dx) return run(Work::backward_weights);
+  if (!c.layer->splits_backward()) return run(Work::backward);
+  pass.params = b.values;
+  run(Work::backward_data);
+  pass.params = b.params;
+  pass.dx = b.no_dx;
+  run(Work::backward_weights);
+}
+
+void Executor::sum_gradients(const CompiledNode& c, const Bound& b, size_t k, StreamRef s) const {
+  const Tensor& share = c.plan.alias ? b.dy : b.side[k];
+  const auto dx = std::span(b.dx).subspan(k, 1);
+  const Pass pass{backend_, s, {}, {}, share, dx, {}, {}, {}, state_};
+  watched(Work::gradient_sum, c, pass, [&] {
+    if (c.flow[k] == GradientFlow::copy) return backend_.convert(s, share, dx[0]);
+    backend_.add(s, dx[0], share, dx[0]);
+  });
 }
 
 Tensor make_arena(Backend& backend, std::initializer_list<const CompiledGraph*> compilations) {

@@ -9,12 +9,22 @@
 
 namespace ft {
 
-// Sees every node before and after it runs; no observer, no cost. Called on the thread that queues.
+// What a node does in one piece of a step.
+enum class Work : uint8_t {
+  forward,
+  backward_data,     // dx
+  backward_weights,  // gradients of the parameters
+  backward,          // both in one, where a layer does not part them
+  gradient_sum,      // what it passed back is added to, or copied for, the gradient of an input
+};
+
+// Sees every piece of work before and after it is queued; no observer, no cost. Called on the thread that queues.
 class Observer {
  public:
   virtual ~Observer() = default;
-  enum class When : uint8_t { before_forward, after_forward, before_backward, after_backward };
-  virtual void observe(When when, const CompiledNode& node, const Pass& pass) = 0;
+  enum class When : uint8_t { before, after };
+  // `pass` holds what the work reads and writes; in a gradient_sum, dy is added to (or copied to) dx[0].
+  virtual void observe(When when, Work work, const CompiledNode& node, const Pass& pass) = 0;
 };
 
 class Executor {
@@ -38,15 +48,20 @@ class Executor {
  private:
   struct Bound {  // one node with its tensors
     std::vector<Tensor> x, dx, side;
-    std::vector<ParamView> params;
+    std::vector<ParamView> params, values;  // values: params without their gradients
+    std::vector<Tensor> no_dx;              // as many as dx, all empty
     Tensor y, dy, aux, forward_workspace, backward_workspace;
   };
   Tensor block(int index, const TensorSpec& spec) const;
   Tensor bytes_block(int index) const;
   Bound bind(const CompiledNode& c) const;
   void refresh(const CompiledNode& c, Bound& bound) const;
-  void notify(Observer::When when, const CompiledNode& c, const Pass& pass) const;
+  // Runs fn between the calls of the observers.
+  template <class Fn>
+  void watched(Work work, const CompiledNode& c, const Pass& pass, const Fn& fn) const;
   void backward_node(const CompiledNode& c, Bound& bound, StreamRef s);
+  void backward_layer(const CompiledNode& c, const Bound& bound, StreamRef s) const;
+  void sum_gradients(const CompiledNode& c, const Bound& bound, size_t input, StreamRef s) const;
 
   CompiledGraph& compiled_;
   ParameterSet& parameters_;

@@ -92,6 +92,9 @@ class Layer {
   virtual LayerPlan setup(const LayerSetup& setup) = 0;
   virtual void forward(const Pass& pass) = 0;
   virtual void backward(const Pass& pass) = 0;
+  // Whether backward makes dx and the gradients of the parameters by separate work, so that asking for one and
+  // then for the other costs the same as asking for both; an executor then does so, and each can be watched.
+  virtual bool splits_backward() const { return false; }
   // Which algorithm a pass runs: "jit:avx512_core"; empty for plain ops.
   virtual std::string describe(PassKind) const { return {}; }
 };

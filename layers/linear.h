@@ -18,6 +18,7 @@ class Linear : public Layer {
   LayerPlan setup(const LayerSetup& setup) override;
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
+  bool splits_backward() const override { return true; }
   std::string describe(PassKind pass) const override;
 
  private:

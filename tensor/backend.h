@@ -39,6 +39,10 @@ class Backend {
   virtual size_t free_bytes() { return 0; }
   virtual std::unique_ptr<Stream> make_stream() = 0;
   virtual std::unique_ptr<Event> make_event() = 0;
+  // An event for seconds_between(); others may carry no time.
+  virtual std::unique_ptr<Event> make_timer() { return make_event(); }
+  // Time of the device from one timer to another. Both were recorded, and synchronize() was called since.
+  virtual double seconds_between(const Event& begin, const Event& end) const = 0;
   virtual void record(StreamRef s, Event& event) = 0;
   virtual void wait(StreamRef s, Event& event) = 0;
   virtual void synchronize(StreamRef s) = 0;
@@ -59,6 +63,12 @@ class Backend {
   }
   virtual Layout weight_layout() const { return Layout::plain; }
   virtual bool supports(DType compute) const = 0;
+  // What remaking packed and 16-bit copies of weights has cost since the backend was opened, for profilers. It is part
+  // of the time of the pass that needed the copy. Zero where a backend does not measure it.
+  struct CopyCost {
+    double seconds = 0, bytes = 0;
+  };
+  virtual CopyCost weight_copies() const { return {}; }
 
   // --- op plans ----------------------------------------------------------------------------------
   virtual std::unique_ptr<Conv2dPlan> make_conv2d(const Conv2dSpec& spec) = 0;

@@ -4,6 +4,8 @@
 // A Stream outlives every StreamRef made from it.
 #pragma once
 
+#include <chrono>
+
 namespace ft {
 
 class StreamRef {
@@ -25,6 +27,18 @@ class Stream {
 class Event {
  public:
   virtual ~Event() = default;
+};
+
+// The event of a backend whose work is done when a call returns: a moment of the host's clock.
+class HostEvent final : public Event {
+ public:
+  void record() { time_ = std::chrono::steady_clock::now(); }
+  double seconds_since(const HostEvent& begin) const {
+    return std::chrono::duration<double>(time_ - begin.time_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point time_;
 };
 
 }  // namespace ft

@@ -14,8 +14,8 @@ class FiniteGuard : public Observer {
  public:
   const std::string& culprit() const { return culprit_; }
 
-  void observe(When when, const CompiledNode& node, const Pass& pass) override {
-    if (when != When::after_forward || !culprit_.empty()) return;
+  void observe(When when, Work work, const CompiledNode& node, const Pass& pass) override {
+    if (when != When::after || work != Work::forward || !culprit_.empty()) return;
     const TensorSpec spec{pass.y.shape(), DType::f32, Layout::plain};
     const Tensor plain(spec, pass.backend.allocator());
     std::vector<float> values(static_cast<size_t>(spec.shape.elements()));

@@ -74,7 +74,7 @@ const dnnl::stream& CpuBackend::stream() const {
 }
 
 std::unique_ptr<Stream> CpuBackend::make_stream() { return std::make_unique<CpuStream>(); }
-std::unique_ptr<Event> CpuBackend::make_event() { return std::make_unique<Event>(); }
+std::unique_ptr<Event> CpuBackend::make_event() { return std::make_unique<HostEvent>(); }
 
 std::function<void()> CpuBackend::capture(StreamRef, std::function<void()> fn) { return fn; }
 

@@ -27,13 +27,17 @@ class CpuBackend final : public Backend {
   Allocator& allocator() override { return allocator_; }
   std::unique_ptr<Stream> make_stream() override;
   std::unique_ptr<Event> make_event() override;
-  void record(StreamRef, Event&) override {}
+  void record(StreamRef, Event& event) override { static_cast<HostEvent&>(event).record(); }
+  double seconds_between(const Event& begin, const Event& end) const override {
+    return static_cast<const HostEvent&>(end).seconds_since(static_cast<const HostEvent&>(begin));
+  }
   void wait(StreamRef, Event&) override {}
   void synchronize(StreamRef) override {}
   std::function<void()> capture(StreamRef s, std::function<void()> fn) override;
   void upload(StreamRef s, const void* host, const Tensor& dst) override;
   void download(StreamRef s, const Tensor& src, void* host) override;
   bool supports(DType compute) const override;
+  CopyCost weight_copies() const override { return {packs_.seconds, packs_.bytes}; }
 
   std::unique_ptr<Conv2dPlan> make_conv2d(const Conv2dSpec& spec) override;
   std::unique_ptr<MatmulPlan> make_matmul(const MatmulSpec& spec) override;

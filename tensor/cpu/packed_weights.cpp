@@ -1,6 +1,8 @@
 // The cache of packed weights.
 #include "tensor/cpu/packed_weights.h"
 
+#include "tensor/stream.h"
+
 namespace ft::cpu {
 
 std::shared_ptr<Packed> PackCache::find(const void* master, const Md& desc) {
@@ -36,7 +38,12 @@ void* PackedWeights::get(const dnnl::stream& s, const Tensor& w, uint64_t versio
   if (!reorder_) return w.data();
   if (!packed_ || packed_->master != w.data()) packed_ = cache_->find(w.data(), wanted_);
   if (!packed_->valid || packed_->version != version) {
+    HostEvent begin, end;
+    begin.record();
     reorder_.run(s, {{DNNL_ARG_FROM, w.data()}, {DNNL_ARG_TO, packed_->memory.data()}});
+    end.record();
+    cache_->seconds += end.seconds_since(begin);
+    cache_->bytes += static_cast<double>(w.bytes() + packed_->memory.bytes());
     packed_->valid = true;
     packed_->version = version;
   }

@@ -19,14 +19,15 @@ class CudaStream final : public Stream {
 
 class CudaEvent final : public Event {
  public:
-  CudaEvent() { FT_CUDA(cudaEventCreateWithFlags(event_.receive(), cudaEventDisableTiming)); }
+  // flags: cudaEventDefault for one that carries a time, else cudaEventDisableTiming
+  explicit CudaEvent(unsigned flags) { FT_CUDA(cudaEventCreateWithFlags(event_.receive(), flags)); }
   cudaEvent_t get() const { return event_.get(); }
 
  private:
   EventHandle event_;
 };
 
-cudaEvent_t native(Event& event) { return static_cast<CudaEvent&>(event).get(); }
+cudaEvent_t native(const Event& event) { return static_cast<const CudaEvent&>(event).get(); }
 
 // A capture that is going on; it is ended on every way out, also when what is captured throws.
 class Capture {
@@ -138,7 +139,18 @@ std::unique_ptr<Stream> CudaBackend::make_stream() {
 
 std::unique_ptr<Event> CudaBackend::make_event() {
   activate();
-  return std::make_unique<CudaEvent>();
+  return std::make_unique<CudaEvent>(cudaEventDisableTiming);
+}
+
+std::unique_ptr<Event> CudaBackend::make_timer() {
+  activate();
+  return std::make_unique<CudaEvent>(cudaEventDefault);
+}
+
+double CudaBackend::seconds_between(const Event& begin, const Event& end) const {
+  float milliseconds = 0;
+  FT_CUDA(cudaEventElapsedTime(&milliseconds, native(begin), native(end)));
+  return 1e-3 * static_cast<double>(milliseconds);
 }
 
 void CudaBackend::record(StreamRef s, Event& event) {

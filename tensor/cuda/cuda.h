@@ -56,6 +56,8 @@ class CudaBackend final : public Backend {
   size_t free_bytes() override;
   std::unique_ptr<Stream> make_stream() override;
   std::unique_ptr<Event> make_event() override;
+  std::unique_ptr<Event> make_timer() override;
+  double seconds_between(const Event& begin, const Event& end) const override;
   void record(StreamRef s, Event& event) override;
   void wait(StreamRef s, Event& event) override;
   void synchronize(StreamRef s) override;

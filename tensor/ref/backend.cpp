@@ -14,7 +14,7 @@ class RefStream final : public Stream {
 }  // namespace
 
 std::unique_ptr<Stream> RefBackend::make_stream() { return std::make_unique<RefStream>(); }
-std::unique_ptr<Event> RefBackend::make_event() { return std::make_unique<Event>(); }
+std::unique_ptr<Event> RefBackend::make_event() { return std::make_unique<HostEvent>(); }
 
 // Runs fn once as every capture does, and gives it back to be run again.
 std::function<void()> RefBackend::capture(StreamRef, std::function<void()> fn) { return fn; }

@@ -20,7 +20,10 @@ class RefBackend final : public Backend {
   Allocator& allocator() override { return allocator_; }
   std::unique_ptr<Stream> make_stream() override;
   std::unique_ptr<Event> make_event() override;
-  void record(StreamRef, Event&) override {}
+  void record(StreamRef, Event& event) override { static_cast<HostEvent&>(event).record(); }
+  double seconds_between(const Event& begin, const Event& end) const override {
+    return static_cast<const HostEvent&>(end).seconds_since(static_cast<const HostEvent&>(begin));
+  }
   void wait(StreamRef, Event&) override {}
   void synchronize(StreamRef) override {}
   std::function<void()> capture(StreamRef s, std::function<void()> fn) override;

@@ -115,6 +115,7 @@ std::unique_ptr<LrnPlan> PlanningBackend::make_lrn(const LrnSpec& spec) {
 
 std::unique_ptr<Stream> PlanningBackend::make_stream() { not_planning(); }
 std::unique_ptr<Event> PlanningBackend::make_event() { not_planning(); }
+double PlanningBackend::seconds_between(const Event&, const Event&) const { not_planning(); }
 void PlanningBackend::record(StreamRef, Event&) { not_planning(); }
 void PlanningBackend::wait(StreamRef, Event&) { not_planning(); }
 void PlanningBackend::synchronize(StreamRef) { not_planning(); }

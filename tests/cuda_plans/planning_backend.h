@@ -31,6 +31,7 @@ class PlanningBackend final : public Backend {
   Allocator& allocator() override { return allocator_; }
   std::unique_ptr<Stream> make_stream() override;
   std::unique_ptr<Event> make_event() override;
+  double seconds_between(const Event&, const Event&) const override;
   void record(StreamRef, Event&) override;
   void wait(StreamRef, Event&) override;
   void synchronize(StreamRef) override;

@@ -422,5 +422,59 @@ TEST(Engine, folded_weights_follow_the_running_statistics) {
   EXPECT_NE(before, logits());
 }
 
+// Writes down what it sees, and that every piece of work is closed before the next begins.
+class Diary : public Observer {
+ public:
+  std::vector<std::string> lines;
+
+  void observe(When when, Work work, const CompiledNode& node, const Pass& pass) override {
+    static const char* kNames[] = {"forward", "data", "weights", "both", "sum"};
+    EXPECT_EQ(when == When::after, open_) << node.name;
+    open_ = when == When::before;
+    const bool dw = std::ranges::any_of(pass.params, [](const ParamView& p) { return !p.grad.empty(); });
+    const bool dx = std::ranges::any_of(pass.dx, [](const Tensor& t) { return !t.empty(); });
+    if (work == Work::backward_data) EXPECT_TRUE(dx && !dw) << node.name;
+    if (work == Work::backward_weights) EXPECT_TRUE(dw && !dx) << node.name;
+    if (work == Work::backward) EXPECT_TRUE(dw && dx) << node.name;
+    if (open_) lines.push_back(node.name + " " + kNames[static_cast<int>(work)]);
+  }
+
+ private:
+  bool open_ = false;
+};
+
+// The pool's output has two users, and the image needs no gradient.
+TEST(Engine, an_observer_sees_every_pass_by_its_name) {
+  SmallNet net;
+  CompileOptions options;
+  options.batch = 4;
+  options.mode = Mode::training;
+  options.fuse = false;
+  Step step(net, options);
+  Diary diary;
+  step.executor->add_observer(&diary);
+  step.run(net);
+  const std::vector<std::string> expected{
+      "conv1 forward", "bn1 forward", "relu1 forward", "pool forward", "conv2 forward", "bn2 forward", "relu2 forward",
+      "conv3 forward", "bn3 forward", "add forward", "relu3 forward", "avg forward", "drop forward", "fc forward",
+      "loss forward", "loss data", "fc data", "fc weights", "drop data", "avg data", "relu3 data", "add data", "bn3 both",
+      "conv3 data", "conv3 weights", "relu2 data", "bn2 both", "conv2 data", "conv2 weights", "conv2 sum", "pool data",
+      "relu1 data", "bn1 both", "conv1 weights"};
+  EXPECT_EQ(diary.lines, expected);
+}
+
+TEST(Engine, observed_and_unobserved_steps_give_the_same_bits) {
+  SmallNet net;
+  CompileOptions options;
+  options.batch = 4;
+  options.mode = Mode::training;
+  Step plain(net, options), watched(net, options);
+  Diary diary;
+  watched.executor->add_observer(&diary);
+  plain.run(net);
+  watched.run(net);
+  EXPECT_EQ(plain.gradients(), watched.gradients());
+}
+
 }  // namespace
 }  // namespace ft
