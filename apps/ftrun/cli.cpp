@@ -32,6 +32,18 @@ void add_data(CLI::App* app, DataOptions& o) {
   add_workers(app, o.workers);
 }
 
+void add_step(CLI::App* c, StepOptions& o) {
+  c->add_option("--model", o.model, "alexnet, alexnet-tv, resnet50 or resnet50-v1")->capture_default_str();
+  c->add_option("--mode", o.mode, "train or infer")->check(one_of({"train", "infer"}))->capture_default_str();
+  c->add_option("--batch", o.batch, "images a step")->check(batch_value())->capture_default_str();
+  c->add_option("--classes", o.classes, "outputs of the classifier")->check(count_value())->capture_default_str();
+  c->add_option("--input-size", o.input_size, "side of the input (default: the published one)")->check(size_value());
+  c->add_option("--freeze", o.freeze, "as for finetune");
+  c->add_option("--unfreeze", o.unfreeze, "as for finetune");
+  c->add_flag("--head-only", o.head_only, "freeze all but the head");
+  add_common(c, o.common);
+}
+
 CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   CLI::App* c = app.add_subcommand("finetune", "fine-tune a network on a folder of images per class");
   c->add_option("--model", o.model, "alexnet, alexnet-tv, resnet50 or resnet50-v1 (default: that of the weights)");
@@ -127,17 +139,17 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_option("--seed", out.gradcheck.seed, "seed of all values")->check(seed_value())->capture_default_str();
 
   c = app.add_subcommand("bench", "time a step on synthetic input");
-  c->add_option("--model", out.bench.model, "alexnet, alexnet-tv, resnet50 or resnet50-v1")->capture_default_str();
-  c->add_option("--mode", out.bench.mode, "train or infer")->check(one_of({"train", "infer"}))->capture_default_str();
-  c->add_option("--batch", out.bench.batch, "images a step")->check(batch_value())->capture_default_str();
+  add_step(c, out.bench.step);
   c->add_option("--steps", out.bench.steps, "steps that are timed")->check(count_value())->capture_default_str();
-  c->add_option("--classes", out.bench.classes, "outputs of the classifier")->check(count_value())->capture_default_str();
-  c->add_option("--input-size", out.bench.input_size, "side of the input (default: the published one)")->check(size_value());
-  c->add_option("--freeze", out.bench.freeze, "as for finetune");
-  c->add_option("--unfreeze", out.bench.unfreeze, "as for finetune");
-  c->add_flag("--head-only", out.bench.head_only, "freeze all but the head");
   c->add_flag("--json", out.bench.json, "one JSON object");
-  add_common(c, out.bench.common);
+
+  c = app.add_subcommand("profile", "where the time of a step goes: layer, pass, roofline");
+  add_step(c, out.profile.step);
+  c->add_option("--steps", out.profile.steps, "steps observed; as many run without observers")->check(count_value())->capture_default_str();
+  c->add_option("--peaks", out.profile.peaks, "F32,BF16,MEMORY in GFLOP/s, GFLOP/s, GB/s (default: measured)");
+  c->add_option("--csv", out.profile.csv, "file for the table");
+  c->add_option("--json", out.profile.json, "file for the table, the peaks and every step");
+  c->add_option("--trace", out.profile.trace, "file for a Chrome trace, for Perfetto");
 
   c = app.add_subcommand("demo-data", "draw a source and a target task of textures");
   c->add_option("dir", out.demo_data.out, "a folder to draw into")->required();

@@ -14,6 +14,7 @@ int run_summary(const SummaryOptions& options);
 int run_inspect(const std::string& file, bool tensors);
 int run_gradcheck(const GradcheckOptions& options);
 int run_bench(const BenchOptions& options);
+int run_profile(const ProfileOptions& options);
 int run_demo_data(const DemoDataOptions& options);
 
 // Parses the command line and runs the command.

@@ -100,12 +100,26 @@ struct GradcheckOptions {
   std::optional<int> input_size;
 };
 
-struct BenchOptions {
+// A step on synthetic input.
+struct StepOptions {
   CommonOptions common;
   std::string model = "resnet50", mode = "train", freeze, unfreeze;
-  int64_t batch = 32, steps = 10, classes = 2;
+  int64_t batch = 32, classes = 2;
   std::optional<int> input_size;
-  bool head_only = false, json = false;
+  bool head_only = false;
+};
+
+struct BenchOptions {
+  StepOptions step;
+  int64_t steps = 10;
+  bool json = false;
+};
+
+struct ProfileOptions {
+  StepOptions step;
+  int64_t steps = 10;
+  std::string peaks;  // "f32,bf16,memory" in GFLOP/s, GFLOP/s and GB/s; empty: measured
+  std::string csv, json, trace;
 };
 
 struct DemoDataOptions {
@@ -125,6 +139,7 @@ struct CommandLine {
   SummaryOptions summary;
   GradcheckOptions gradcheck;
   BenchOptions bench;
+  ProfileOptions profile;
   DemoDataOptions demo_data;
   std::string inspect_file;
   bool inspect_tensors = false;

@@ -433,9 +433,15 @@ class Diary : public Observer {
     open_ = when == When::before;
     const bool dw = std::ranges::any_of(pass.params, [](const ParamView& p) { return !p.grad.empty(); });
     const bool dx = std::ranges::any_of(pass.dx, [](const Tensor& t) { return !t.empty(); });
-    if (work == Work::backward_data) EXPECT_TRUE(dx && !dw) << node.name;
-    if (work == Work::backward_weights) EXPECT_TRUE(dw && !dx) << node.name;
-    if (work == Work::backward) EXPECT_TRUE(dw && dx) << node.name;
+    if (work == Work::backward_data) {
+      EXPECT_TRUE(dx && !dw) << node.name;
+    }
+    if (work == Work::backward_weights) {
+      EXPECT_TRUE(dw && !dx) << node.name;
+    }
+    if (work == Work::backward) {
+      EXPECT_TRUE(dw && dx) << node.name;
+    }
     if (open_) lines.push_back(node.name + " " + kNames[static_cast<int>(work)]);
   }
 

@@ -1,0 +1,28 @@
+// The two ceilings of a device, measured through its own backend: products at best, and memory at best. What an op
+// takes at the least follows from them (the roofline model, Williams et al. 2009).
+#pragma once
+
+#include <string>
+
+#include "tensor/backend.h"
+
+namespace ft::app {
+
+struct Peaks {
+  double f32 = 0;   // FLOP/s of a large f32 product with packed weights
+  double bf16 = 0;  // the same in bf16; 0: the backend has none
+  double memory =
+      0;  // bytes/s of y = a + b over vectors that no cache holds, every operand counted once
+  double seconds = 0;  // what measuring took; 0: given
+  double flops(DType type) const { return type == DType::bf16 && bf16 > 0 ? bf16 : f32; }
+  // Seconds that this work takes at the least.
+  double roofline(DType type, double flops_of_work, double bytes) const;
+};
+
+// Below two seconds on two cores. Fastest of several runs, since disturbance only slows down.
+Peaks measure_peaks(Backend& backend, StreamRef s, bool tf32);
+
+// "f32,bf16,memory" in GFLOP/s, GFLOP/s and GB/s. Throws Error 2003.
+Peaks parse_peaks(const std::string& text);
+
+}  // namespace ft::app
