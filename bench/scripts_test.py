@@ -14,6 +14,7 @@ from unittest import mock
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+import cached_epochs  # noqa: E402
 import compare_results  # noqa: E402
 import contenders  # noqa: E402
 import steps  # noqa: E402
@@ -154,6 +155,23 @@ class Steps(unittest.TestCase):
         status, out = self.steps("--only", "resnet51")
         self.assertEqual(status, 1)
         self.assertIn("no row matches", out)
+
+
+class CachedEpochs(unittest.TestCase):
+    def test_an_epoch_is_its_training_and_its_validations(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "metrics.csv"), "w") as f:
+                f.write("epoch,step,split,loss,accuracy,rate,images_per_s,seconds\n"
+                        "1,3,train,1,0.5,0.1,10,12\n1,3,val,1,0.5,,20,13\n"
+                        "2,6,train,1,0.5,0.1,1000,13.5\n2,6,val,1,0.5,,5000,14\n")
+            work, wall = cached_epochs.epoch_times(folder, {"train": 100, "val": 50})
+        self.assertEqual(work, [100 / 10 + 50 / 20, 100 / 1000 + 50 / 5000])
+        self.assertEqual(wall, [1.0])
+
+    def test_images_are_counted_from_the_header(self):
+        header = "device      cpu\ntrain       24 images: 12 a, 12 b\nval         100 images: 50 a\n"
+        self.assertEqual(cached_epochs.count_images(header, "train"), 24)
+        self.assertEqual(cached_epochs.count_images(header, "val"), 100)
 
 
 if __name__ == "__main__":

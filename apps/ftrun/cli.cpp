@@ -79,6 +79,8 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   c->add_option("--mean", o.mean, "weights: the recipe's; dataset: of the training images")->check(one_of({"weights", "dataset"}));
   c->add_flag("--flip", o.flip, "mirror training images at random");
   c->add_flag("--random-crop", o.random_crop, "cut training images out at random places; with --resize crop");
+  c->add_option("--feature-cache", o.feature_cache, "keep what the frozen layers make of each image: auto, memory, disk or off")->check(one_of({"auto", "memory", "disk", "off"}))->capture_default_str();
+  c->add_option("--feature-cache-bytes", o.feature_cache_bytes, "memory that it may take (default: half of what is available)")->check(between(int64_t{0}, int64_t{1} << 50, "a whole number of bytes"));
   c->add_option("--val-every", o.val_every, "epoch, or a number of steps")->check(epoch_or_steps());
   c->add_option("--print", o.print, "pictures: train-set,test-set,confusion,gradcam or none")->check(picture_list())->capture_default_str();
   return c;

@@ -38,7 +38,8 @@ int run_evaluate(const EvaluateOptions& o) {
   std::optional<RunFolder> folder;
   if (!o.out.empty()) folder = make_run_folder(o.out, o.force, {});
   const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
-  Evaluator evaluator(network, backend, numerics, o.batch);
+  Feed feed(network, backend, numerics, o.batch);
+  Evaluator evaluator(network, backend, feed, numerics, o.batch);
   evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));
   Progress progress("evaluating", static_cast<int64_t>(split.samples.size()));
   std::vector<ImageResult> results =

@@ -9,12 +9,13 @@
 namespace ft::app {
 namespace {
 
-CompileOptions inference(const Network& network, const NumericsPolicy& numerics, int64_t batch) {
+CompileOptions inference(const Network& network, const Feed& feed, const NumericsPolicy& numerics, int64_t batch) {
   CompileOptions options;
   options.batch = batch;
   options.mode = Mode::inference;
   options.numerics = numerics;
   options.to = network.model.logits;
+  feed.set_start(options);
   return options;
 }
 
@@ -34,24 +35,21 @@ ImageResult judge(std::span<const float> logits, int64_t sample, int label) {
   return out;
 }
 
-Evaluator::Evaluator(Network& network, Backend& backend, const NumericsPolicy& numerics, int64_t batch)
+Evaluator::Evaluator(Network& network, Backend& backend, Feed& feed, const NumericsPolicy& numerics,
+                     int64_t batch)
     : network_(network),
       backend_(backend),
+      feed_(feed),
       batch_(batch),
-      compiled_(network.model.graph, backend, inference(network, numerics, batch)),
-      normalize_(normalize_spec(network.recipe)),
-      pixels_({{batch, network.recipe.height, network.recipe.width, 3}, DType::u8, Layout::plain},
-              backend.allocator()),
+      compiled_(network.model.graph, backend, inference(network, feed, numerics, batch)),
       logits_(static_cast<size_t>(batch * network.model.classes)) {}
 
 void Evaluator::bind(const Tensor& arena, const Tensor& state) {
   executor_ = std::make_unique<Executor>(compiled_, *network_.parameters, backend_, arena, state);
 }
 
-void Evaluator::forward(const Batch& batch, StreamRef s) {
-  const Shape part{batch.size(), pixels_.shape()[1], pixels_.shape()[2], 3};
-  backend_.upload(s, batch.pixels.data(), pixels_.slice(0, part));
-  backend_.normalize_image(s, normalize_, pixels_, executor_->value(network_.model.image));
+void Evaluator::forward(const Rows& rows, StreamRef s) {
+  feed_.load(rows, 0, rows.batch.size(), *executor_, s);
   executor_->forward(s);
   backend_.download(s, executor_->value(network_.model.logits), logits_.data());
   backend_.synchronize(s);
@@ -59,20 +57,21 @@ void Evaluator::forward(const Batch& batch, StreamRef s) {
 
 std::vector<ImageResult> Evaluator::run(std::span<const Sample> samples, const Decode& decode,
                                        int workers, StreamRef s,
-                                       const std::function<void(int64_t)>& progress) {
+                                       const std::function<void(int64_t)>& progress, FeatureStore* store) {
   LoaderOptions options;
   options.batch = batch_;
   options.height = network_.recipe.height;
   options.width = network_.recipe.width;
   options.shuffle = Shuffle::never;
   options.workers = workers;
-  Loader loader(samples, decode, options);
+  const bool stored = store != nullptr && store->complete();
+  Loader loader(samples, stored ? read_features(*store) : decode, stored ? feature_rows(options, *store) : options);
   loader.start(0);
   const size_t classes = static_cast<size_t>(network_.model.classes);
   std::vector<ImageResult> out;
   out.reserve(samples.size());
   while (const Batch* batch = loader.next()) {
-    forward(*batch, s);
+    forward({*batch, stored, store}, s);
     for (size_t i = 0; i < static_cast<size_t>(batch->size()); ++i)
       out.push_back(judge(std::span(logits_).subspan(i * classes, classes), batch->samples[i], batch->labels[i]));
     if (progress) progress(static_cast<int64_t>(out.size()));
@@ -82,7 +81,7 @@ std::vector<ImageResult> Evaluator::run(std::span<const Sample> samples, const D
 }
 
 double Evaluator::measure(StreamRef s) {
-  backend_.normalize_image(s, normalize_, pixels_, executor_->value(network_.model.image));
+  backend_.fill_zero(s, executor_->value(feed_.start()));
   executor_->forward(s);
   backend_.synchronize(s);
   const auto start = std::chrono::steady_clock::now();

@@ -7,8 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "apps/ftrun/network.h"
-#include "io/loader.h"
+#include "apps/ftrun/feed.h"
 #include "layers/executor.h"
 
 namespace ft::app {
@@ -26,31 +25,33 @@ ImageResult judge(std::span<const float> logits, int64_t sample, int label);
 
 class Evaluator {
  public:
-  Evaluator(Network& network, Backend& backend, const NumericsPolicy& numerics, int64_t batch);
+  // `feed` takes `batch` rows, and decides what is compiled here: the network, or what lies behind its front.
+  Evaluator(Network& network, Backend& backend, Feed& feed, const NumericsPolicy& numerics, int64_t batch);
   // Arena of compiled().arena_bytes() or more, shared with whatever does not run at the same time.
   void bind(const Tensor& arena, const Tensor& state);
 
   // All samples in order. `decode` fills one image; `workers` threads decode ahead. `progress` is called
-  // after every batch with the number of images done.
-  std::vector<ImageResult> run(std::span<const Sample> samples, const Decode& decode, int workers,
-                              StreamRef s, const std::function<void(int64_t)>& progress = {});
+  // after every batch with the number of images done. With a store that has all rows, features come from there
+  // and nothing is decoded; any other store is filled.
+  std::vector<ImageResult> run(std::span<const Sample> samples, const Decode& decode, int workers, StreamRef s,
+                               const std::function<void(int64_t)>& progress = {}, FeatureStore* store = nullptr);
 
-  // Seconds of one forward pass over a batch, measured on what happens to lie in memory.
+  // Seconds of one forward pass over a batch, from where the feed starts it, measured on what happens to lie
+  // in memory.
   double measure(StreamRef s);
 
   const CompiledGraph& compiled() const { return compiled_; }
   int64_t batch() const { return batch_; }
 
  private:
-  void forward(const Batch& batch, StreamRef s);
+  void forward(const Rows& rows, StreamRef s);
 
   Network& network_;
   Backend& backend_;
+  Feed& feed_;
   int64_t batch_;
   CompiledGraph compiled_;
   std::unique_ptr<Executor> executor_;
-  NormalizeSpec normalize_;
-  Tensor pixels_;
   std::vector<float> logits_;
 };
 

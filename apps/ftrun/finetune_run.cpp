@@ -16,7 +16,7 @@
 
 namespace ft::app {
 
-void FinetuneRun::train() {
+LoaderOptions FinetuneRun::loader_options() const {
   LoaderOptions l;
   l.batch = settings_.batch;
   l.height = network_.recipe.height;
@@ -25,19 +25,35 @@ void FinetuneRun::train() {
   l.shuffle = options_.shuffle == "once" ? Shuffle::once : options_.shuffle == "never" ? Shuffle::never : Shuffle::every_epoch;
   l.drop_last = options_.drop_last;
   l.workers = options_.data.workers;
-  const std::vector<Sample>& samples = split("train").samples;
-  const size_t pixels = samples.size() * static_cast<size_t>(l.height * l.width * 3);
   l.flip = options_.flip;  // behind the cache, which holds pictures as decoded
-  if (!options_.random_crop && pixels <= available_memory() / 4) l.cache_bytes = static_cast<int64_t>(pixels);
-  Loader loader(samples, decode_, l);
-  loader.start(0, 0, static_cast<uint64_t>(settings_.epochs));
-  Progress progress("training", settings_.epochs * (static_cast<int64_t>(samples.size()) - plan_.dropped));
-  for (int64_t epoch = 0; epoch < settings_.epochs; ++epoch) train_epoch(epoch, loader, progress);
-  progress.finish();
-  loader_stats_ = loader.stats();
+  return l;
 }
 
-void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, Progress& progress) {
+void FinetuneRun::train() {
+  const int64_t images = static_cast<int64_t>(split("train").samples.size()) - plan_.dropped;
+  Progress progress("training", settings_.epochs * images);
+  if (features_.train == nullptr) return train_epochs(0, settings_.epochs, false, progress);
+  train_epochs(0, 1, false, progress);
+  complete_store(*features_.train, split("train").samples, decode_, loader_options(), *feed_, stream_->ref());
+  train_epochs(1, settings_.epochs, true, progress);
+}
+
+// stored: from features that are all there; nothing is decoded. Else from images.
+void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress& progress) {
+  const std::vector<Sample>& samples = split("train").samples;
+  LoaderOptions l = loader_options();
+  const size_t pixels = samples.size() * static_cast<size_t>(l.height * l.width * 3);
+  if (features_.train == nullptr && !options_.random_crop && pixels <= available_memory() / 4)
+    l.cache_bytes = static_cast<int64_t>(pixels);
+  if (stored) l = feature_rows(l, *features_.train);
+  Loader loader(samples, stored ? read_features(*features_.train) : decode_, l);
+  loader.start(static_cast<uint64_t>(first), 0, static_cast<uint64_t>(end));
+  for (int64_t epoch = first; epoch < end; ++epoch) train_epoch(epoch, loader, stored, progress);
+  progress.finish();
+  if (!stored) loader_stats_ = loader.stats();
+}
+
+void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progress& progress) {
   const std::vector<Sample>& samples = split("train").samples;
   const auto name = [&](uint32_t i) { return samples[i].path; };
   const int64_t first_step = trainer_->state().step;
@@ -47,7 +63,7 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, Progress& progress)
     const double before = seconds();
     const Batch* batch = loader.next();
     FT_CHECK(batch != nullptr, "the loader ended before its epoch");
-    const StepReport step = trainer_->step(*batch, stream_->ref(), name);
+    const StepReport step = trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(), name);
     sum.images += step.images;
     sum.correct += step.correct;
     sum.loss_sum += step.loss_sum;
@@ -105,19 +121,19 @@ bool FinetuneRun::validation_due(int64_t step, bool last) const {
   return step == 1 || step % settings_.val_every == 0 || last;
 }
 
-std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what) {
+std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what, FeatureStore* store) {
   Progress progress(what, static_cast<int64_t>(s.samples.size()));
   const Decode plain = make_decode(network_.recipe, false, 0);
   return evaluator_->run(s.samples, plain, options_.data.workers, stream_->ref(),
                          [&](int64_t done) {
                            progress.update(done);
                            stop_if_asked();
-                         });
+                         }, store);
 }
 
 void FinetuneRun::validate() {
   const double before = seconds();
-  const std::vector<ImageResult> results = evaluate(split("val"), "validation");
+  const std::vector<ImageResult> results = evaluate(split("val"), "validation", features_.val.get());
   double loss = 0, correct = 0;
   for (const ImageResult& r : results) {
     loss += r.loss;
@@ -213,7 +229,7 @@ void FinetuneRun::write_results() {
   for (const char* name : {"val", "test"}) {
     const Split* s = data_.data.find(name);
     if (s == nullptr || s->samples.empty()) continue;
-    writer.add_split(*s, evaluate(*s, name));
+    writer.add_split(*s, evaluate(*s, name, s == &split("val") ? features_.val.get() : nullptr));
   }
   CurveData curves;
   const double per_epoch = static_cast<double>(plan_.batches);

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "apps/ftrun/evaluator.h"
+#include "apps/ftrun/feature_cache.h"
 #include "apps/ftrun/options.h"
 #include "apps/ftrun/preprocess.h"
 #include "apps/ftrun/time_share.h"
@@ -27,6 +28,13 @@ struct Settings {
   int64_t val_every = 0;  // iterations; 0: at the end of each epoch
   bool squash = false, dataset_mean = false;
 };
+// Seconds, before step 1.
+struct RunForecast {
+  int64_t validations = 0;
+  double first_epoch_s = 0, later_epoch_s = 0;
+  double train_s = 0, val_s = 0;  // of the whole run
+};
+
 Settings resolve(const FinetuneOptions& options, bool pretrained);
 
 class FinetuneRun {
@@ -42,14 +50,21 @@ class FinetuneRun {
   void find_images();
   void build_network();
   void compile();
+  uint64_t output_bytes() const;
   void check_space() const;
   void print_header();
   void print_data() const;
   void print_parameters() const;
   void print_forecast();
+  // finetune_features.cpp: the frozen front of the network
+  void open_features();
+  void print_features() const;
+  RunForecast forecast() const;
   // finetune_run.cpp: training and what is written at the end
   void train();
-  void train_epoch(int64_t epoch, Loader& loader, class Progress& progress);
+  LoaderOptions loader_options() const;
+  void train_epochs(int64_t first, int64_t end, bool stored, class Progress& progress);
+  void train_epoch(int64_t epoch, Loader& loader, bool stored, class Progress& progress);
   bool validation_due(int64_t step, bool last) const;
   void validate();
   void print_epoch(int64_t epoch, int64_t first_step, const StepReport& sum, double epoch_s) const;
@@ -62,7 +77,7 @@ class FinetuneRun {
   int finish_stopped();
   struct RunOutcome outcome(bool finished) const;
   void write_results();
-  std::vector<ImageResult> evaluate(const Split& split, const char* what);
+  std::vector<ImageResult> evaluate(const Split& split, const char* what, FeatureStore* store);
 
   const Split& split(const char* name) const { return *data_.data.find(name); }
   double seconds() const {
@@ -80,10 +95,15 @@ class FinetuneRun {
   Network network_;
   LoadReport loaded_;
   Decode decode_;
+  Cut cut_;
+  std::unique_ptr<Feed> feed_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Evaluator> evaluator_;
   Tensor arena_, state_;
   EpochPlan plan_;
+  FeatureNeeds feature_needs_;
+  FeatureCache features_;
+  double front_s_ = 0, behind_s_ = 0;  // seconds of an image forward, up to the cut and behind it
   // progress of the run
   MetricsLog log_;
   std::vector<Validation> validations_;

@@ -135,13 +135,17 @@ void FinetuneRun::compile() {
   t.bn = bn_override(options_.bn);
   const int64_t samples = static_cast<int64_t>(split("train").samples.size());
   plan_ = plan_epoch(samples, settings_.batch, options_.drop_last);
-  trainer_ = std::make_unique<Trainer>(network_, *backend_.backend, t, samples);
-  evaluator_ = std::make_unique<Evaluator>(network_, *backend_.backend, t.numerics,
-                                           std::min<int64_t>(settings_.micro_batch, 64));
+  const int64_t most = std::min({settings_.micro_batch, settings_.batch, samples});
+  cut_ = find_cut(network_.model, t.bn);
+  feed_ = std::make_unique<Feed>(network_, *backend_.backend, t.numerics, most, cut_.value);
+  trainer_ = std::make_unique<Trainer>(network_, *backend_.backend, *feed_, t, samples);
+  evaluator_ = std::make_unique<Evaluator>(network_, *backend_.backend, *feed_, t.numerics, feed_->part());
   size_t bytes = evaluator_->compiled().arena_bytes();
+  if (feed_->front() != nullptr) bytes = std::max(bytes, feed_->front()->compiled().arena_bytes());
   for (const CompiledGraph* c : trainer_->compilations()) bytes = std::max(bytes, c->arena_bytes());
   arena_ = Tensor({{static_cast<int64_t>(bytes)}, DType::u8, Layout::plain}, backend_.backend->allocator());
   state_ = make_step_state(*backend_.backend);
+  feed_->bind(arena_, state_);
   trainer_->bind(arena_, state_);
   evaluator_->bind(arena_, state_);
   decode_ = make_decode(network_.recipe, options_.random_crop, options_.common.seed);
@@ -199,25 +203,24 @@ void FinetuneRun::print_parameters() const {
 
 void FinetuneRun::print_forecast() {
   const double parameters = static_cast<double>(network_.parameters->bytes());
-  const double optimizer = static_cast<double>(trainer_->optimizer_bytes());
-  size_t unplanned = 0;
+  const double optimizer = static_cast<double>(trainer_->optimizer_bytes() + feed_->bytes());
+  size_t unplanned = feed_->front() != nullptr ? feed_->front()->compiled().unplanned_bytes() : 0;
   for (const CompiledGraph* c : trainer_->compilations()) unplanned = std::max(unplanned, c->unplanned_bytes());
   fmt::print("memory      {} of parameters and gradients, {} of optimizer and input, {} of activations "
              "({} without reuse)\n",
              bytes_text(parameters), bytes_text(optimizer), bytes_text(static_cast<double>(arena_.bytes())),
              bytes_text(static_cast<double>(unplanned)));
-  const double per_image = evaluator_->measure(stream_->ref()) / static_cast<double>(evaluator_->batch());
-  const double train_images = static_cast<double>(split("train").samples.size()) - static_cast<double>(plan_.dropped);
-  const int64_t steps = plan_.batches * settings_.epochs;
-  const int64_t validations =
-      settings_.val_every == 0 ? settings_.epochs : 1 + steps / settings_.val_every + (steps % settings_.val_every != 0);
-  const double train_s = per_image * trainer_->cost_ratio() * train_images * static_cast<double>(settings_.epochs);
-  const double val_s = per_image * static_cast<double>(split("val").samples.size()) * static_cast<double>(validations);
+  print_features();
+  const RunForecast f = forecast();
   fmt::print("plan        {} of {}, batch {}{}; {}{}\n", counted(settings_.epochs, "epoch"),
              counted(plan_.batches, "step"), settings_.batch,
              settings_.micro_batch < settings_.batch ? fmt::format(" in micro-batches of {}", settings_.micro_batch) : "",
-             counted(validations, "validation"), plan_.note.empty() ? "" : "; " + plan_.note);
-  fmt::print("forecast    training {}, validation {}\n", duration_text(train_s), duration_text(val_s));
+             counted(f.validations, "validation"), plan_.note.empty() ? "" : "; " + plan_.note);
+  fmt::print("forecast    training {}{}, validation {}\n", duration_text(f.train_s),
+             features_.train ? fmt::format(" (first epoch {}, later ones {})", duration_text(f.first_epoch_s),
+                                           duration_text(f.later_epoch_s))
+                             : "",
+             duration_text(f.val_s));
 }
 
 void FinetuneRun::print_header() {
@@ -228,12 +231,14 @@ void FinetuneRun::print_header() {
 }
 
 // best.h5, last.h5, a third while one of them is replaced, and what pictures and tables may take.
-void FinetuneRun::check_space() const {
+uint64_t FinetuneRun::output_bytes() const {
   int64_t elements = 0;
   for (const Parameter& p : network_.model.graph.parameters()) elements += p.shape.elements();
   const uint64_t weights = 4 * static_cast<uint64_t>(elements) + (uint64_t{1} << 20);
-  require_space(folder_->path(), 3 * weights + (uint64_t{8} << 20), {"best.h5", "last.h5"});
+  return 3 * weights + (uint64_t{8} << 20);
 }
+
+void FinetuneRun::check_space() const { require_space(folder_->path(), output_bytes(), {"best.h5", "last.h5"}); }
 
 int FinetuneRun::run() {
   open_device();
@@ -242,6 +247,7 @@ int FinetuneRun::run() {
   build_network();
   compile();
   check_space();
+  open_features();
   print_header();
   const StopRequest signals;
   try {

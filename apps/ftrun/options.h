@@ -54,6 +54,8 @@ struct FinetuneOptions {
   std::string resize;  // squash, crop, letterbox
   std::string mean;    // weights, dataset
   bool flip = false, random_crop = false;
+  std::string feature_cache = "auto";  // auto, memory, disk, off
+  std::optional<size_t> feature_cache_bytes;  // of memory
   // what a person sees
   std::string val_every;  // "epoch" or a number of iterations
   std::string print = "train-set,test-set,confusion,gradcam";

@@ -50,7 +50,9 @@ int run_predict(const PredictOptions& o) {
   const std::vector<Sample> samples = check_image_files(collect_image_files(o.files), o.bad_images == "skip", o.workers, bad);
   for (const BadFile& b : bad) fmt::print(stderr, "skipped {}: {}\n", escape(b.path), escape(b.reason));
   const int64_t batch = std::min<int64_t>(o.batch, static_cast<int64_t>(samples.size()));
-  Evaluator evaluator(network, backend, numerics_of(o.common.precision, backend), batch);
+  const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
+  Feed feed(network, backend, numerics, batch);
+  Evaluator evaluator(network, backend, feed, numerics, batch);
   evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));
   Progress progress("predicting", static_cast<int64_t>(samples.size()));
   const std::vector<ImageResult> results =

@@ -41,6 +41,8 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   set("drop-last", o.drop_last);
   set("flip", o.flip);
   set("random-crop", o.random_crop);
+  set("feature-cache", o.feature_cache);
+  if (o.feature_cache_bytes) set("feature-cache-bytes", static_cast<int64_t>(*o.feature_cache_bytes));
   set("seed", static_cast<int64_t>(o.common.seed));
   set("device", o.common.device);
   set("precision", o.common.precision);

@@ -9,6 +9,16 @@
 namespace ft::app {
 namespace {
 
+bool all_finite(Backend& backend, const Tensor& t, StreamRef s) {
+  const TensorSpec spec{t.shape(), DType::f32, Layout::plain};
+  const Tensor plain(spec, backend.allocator());
+  std::vector<float> values(static_cast<size_t>(spec.shape.elements()));
+  backend.convert(s, t, plain);
+  backend.download(s, plain, values.data());
+  backend.synchronize(s);
+  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
+}
+
 // Stops at the first node whose output holds a NaN or an infinity, in the order of the walk.
 class FiniteGuard : public Observer {
  public:
@@ -16,14 +26,7 @@ class FiniteGuard : public Observer {
 
   void observe(When when, Work work, const CompiledNode& node, const Pass& pass) override {
     if (when != When::after || work != Work::forward || !culprit_.empty()) return;
-    const TensorSpec spec{pass.y.shape(), DType::f32, Layout::plain};
-    const Tensor plain(spec, pass.backend.allocator());
-    std::vector<float> values(static_cast<size_t>(spec.shape.elements()));
-    pass.backend.convert(pass.stream, pass.y, plain);
-    pass.backend.download(pass.stream, plain, values.data());
-    pass.backend.synchronize(pass.stream);
-    if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
-      culprit_ = node.name;
+    if (!all_finite(pass.backend, pass.y, pass.stream)) culprit_ = node.name;
   }
 
  private:
@@ -32,12 +35,12 @@ class FiniteGuard : public Observer {
 
 }  // namespace
 
-Trainer::Trainer(Network& network, Backend& backend, const TrainerOptions& options, int64_t samples)
+Trainer::Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOptions& options, int64_t samples)
     : network_(network),
       backend_(backend),
+      feed_(feed),
       options_(options),
-      sgd_(*network.parameters, backend, options.sgd),
-      normalize_(normalize_spec(network.recipe)) {
+      sgd_(*network.parameters, backend, options.sgd) {
   options_.micro_batch = std::min({options_.micro_batch, options_.batch, samples});
   const EpochPlan plan = plan_epoch(samples, options_.batch, options_.drop_last);
   for (int64_t n : {std::min(options_.batch, samples), plan.last_size}) {
@@ -45,8 +48,6 @@ Trainer::Trainer(Network& network, Backend& backend, const TrainerOptions& optio
     if (n % options_.micro_batch != 0) compile_size(n % options_.micro_batch);
   }
   const int64_t most = options_.micro_batch;
-  pixels_ = Tensor({{most, network.recipe.height, network.recipe.width, 3}, DType::u8, Layout::plain},
-                   backend.allocator());
   if (options_.micro_batch < std::min(options_.batch, samples))
     sums_ = Tensor(network.parameters->gradients().spec(), backend.allocator());
   loss_.resize(static_cast<size_t>(most));
@@ -62,6 +63,7 @@ void Trainer::compile_size(int64_t n) {
   compile.numerics = options_.numerics;
   compile.bn = options_.bn;
   compile.keep = {network_.model.logits};
+  feed_.set_start(compile);
   sizes_[n].graph = std::make_unique<CompiledGraph>(network_.model.graph, backend_, compile);
 }
 
@@ -95,8 +97,8 @@ void Trainer::upload_state(int64_t first, StreamRef s) {
   backend_.upload(s, &host_state_, device_state_);
 }
 
-StepReport Trainer::step(const Batch& batch, StreamRef s,
-                         const std::function<std::string(uint32_t)>& names) {
+StepReport Trainer::step(const Rows& rows, StreamRef s, const std::function<std::string(uint32_t)>& names) {
+  const Batch& batch = rows.batch;
   StepReport report;
   report.images = batch.size();
   report.rate = options_.schedule.rate(state_.epoch);
@@ -104,8 +106,8 @@ StepReport Trainer::step(const Batch& batch, StreamRef s,
   if (split) backend_.fill_zero(s, sums_);
   for (int64_t first = 0; first < batch.size(); first += options_.micro_batch) {
     const int64_t n = std::min(options_.micro_batch, batch.size() - first);
-    micro_step(batch, first, n, s, report);
-    if (!std::isfinite(report.loss_sum)) report_not_finite(batch, first, n, s, names);
+    micro_step(rows, first, n, s, report);
+    if (!std::isfinite(report.loss_sum)) report_not_finite(rows, first, n, s, names);
     if (split) backend_.add(s, sums_, network_.parameters->gradients(), sums_);
   }
   sgd_.step(s, split ? sums_ : network_.parameters->gradients(), device_state_);
@@ -114,16 +116,20 @@ StepReport Trainer::step(const Batch& batch, StreamRef s,
   return report;
 }
 
-void Trainer::micro_step(const Batch& batch, int64_t first, int64_t n, StreamRef s, StepReport& report) {
+// The feed comes first: the front of the network runs in the same memory.
+Executor& Trainer::fill_inputs(const Rows& rows, int64_t first, int64_t n, StreamRef s) {
   Executor& executor = *sizes_.at(n).executor;
-  const size_t image = static_cast<size_t>(network_.recipe.height * network_.recipe.width * 3);
   upload_state(first, s);
-  const Tensor pixels = pixels_.slice(0, {n, network_.recipe.height, network_.recipe.width, 3});
-  backend_.upload(s, batch.pixels.data() + static_cast<size_t>(first) * image, pixels);
-  backend_.upload(s, batch.labels.data() + first, executor.value(network_.model.labels));
-  std::fill_n(seed_.begin(), n, static_cast<float>(1.0 / static_cast<double>(batch.size())));
+  feed_.load(rows, first, n, executor, s);
+  backend_.upload(s, rows.batch.labels.data() + first, executor.value(network_.model.labels));
+  std::fill_n(seed_.begin(), n, static_cast<float>(1.0 / static_cast<double>(rows.batch.size())));
   backend_.upload(s, seed_.data(), executor.gradient(network_.model.loss));
-  backend_.normalize_image(s, normalize_, pixels, executor.value(network_.model.image));
+  return executor;
+}
+
+void Trainer::micro_step(const Rows& rows, int64_t first, int64_t n, StreamRef s, StepReport& report) {
+  const Batch& batch = rows.batch;
+  Executor& executor = fill_inputs(rows, first, n, s);
   executor.forward(s);
   backend_.download(s, executor.value(network_.model.loss), loss_.data());
   backend_.download(s, executor.value(network_.model.logits), logits_.data());
@@ -137,17 +143,23 @@ void Trainer::micro_step(const Batch& batch, int64_t first, int64_t n, StreamRef
   if (std::isfinite(report.loss_sum)) executor.backward(s);
 }
 
-void Trainer::report_not_finite(const Batch& batch, int64_t first, int64_t n, StreamRef s,
+void Trainer::report_not_finite(const Rows& rows, int64_t first, int64_t n, StreamRef s,
                                 const std::function<std::string(uint32_t)>& names) {
-  Executor& executor = *sizes_.at(n).executor;
+  const Batch& batch = rows.batch;
+  Executor& executor = fill_inputs(rows, first, n, s);  // their memory holds something else by now
   FiniteGuard guard;
   executor.add_observer(&guard);
+  const ValueId start = feed_.start();
+  std::string culprit;
+  if (!all_finite(backend_, executor.value(start), s))
+    culprit = network_.model.graph.values()[static_cast<size_t>(start)].name;
   executor.forward(s);
+  if (culprit.empty()) culprit = guard.culprit();
   std::string files;
   for (int64_t i = first; i < std::min(first + n, first + 5); ++i)
     files += (files.empty() ? "" : ", ") + names(batch.samples[static_cast<size_t>(i)]);
   if (n > 5) files += fmt::format(" and {} more", n - 5);
-  throw Error(6001, guard.culprit().empty() ? "loss" : guard.culprit(),
+  throw Error(6001, culprit.empty() ? "loss" : culprit,
               fmt::format("the loss is not finite in step {} of epoch {} (first at this node; images: {})",
                           state_.step + 1, state_.epoch + 1, files),
               "use a smaller --lr; nothing was updated by this step");

@@ -8,8 +8,7 @@
 #include <map>
 #include <memory>
 
-#include "apps/ftrun/network.h"
-#include "io/loader.h"
+#include "apps/ftrun/feed.h"
 #include "layers/executor.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"
@@ -41,21 +40,21 @@ struct StepReport {
 
 class Trainer {
  public:
-  // Compiles one step for every batch size that an epoch of `samples` images has.
-  Trainer(Network& network, Backend& backend, const TrainerOptions& options, int64_t samples);
+  // Compiles one step for every batch size that an epoch of `samples` images has. `feed` takes a micro-batch.
+  Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOptions& options, int64_t samples);
   void bind(const Tensor& arena, const Tensor& state);
 
   // One optimisation step on a batch. Throws Error 6001 (and changes nothing) if the loss is not finite; `names`
   // gives the files of the batch for the message.
-  StepReport step(const Batch& batch, StreamRef s, const std::function<std::string(uint32_t)>& names);
+  StepReport step(const Rows& rows, StreamRef s, const std::function<std::string(uint32_t)>& names);
   // To be called after the last step of an epoch.
   void end_epoch();
 
   const TrainerState& state() const { return state_; }
   std::vector<const CompiledGraph*> compilations() const;
-  // Multiply-adds of a training step relative to those of a forward pass over the same images.
+  // Multiply-adds of a training step relative to those of its forward pass, from where the feed starts it.
   double cost_ratio() const;
-  size_t optimizer_bytes() const { return sgd_.velocity().bytes() + sums_.bytes() + pixels_.bytes(); }
+  size_t optimizer_bytes() const { return sgd_.velocity().bytes() + sums_.bytes(); }
 
  private:
   struct Compiled {
@@ -63,19 +62,21 @@ class Trainer {
     std::unique_ptr<Executor> executor;
   };
   void compile_size(int64_t n);
-  void micro_step(const Batch& batch, int64_t first, int64_t n, StreamRef s, StepReport& report);
-  [[noreturn]] void report_not_finite(const Batch& batch, int64_t first, int64_t n, StreamRef s,
+  // Everything that a pass over these rows reads.
+  Executor& fill_inputs(const Rows& rows, int64_t first, int64_t n, StreamRef s);
+  void micro_step(const Rows& rows, int64_t first, int64_t n, StreamRef s, StepReport& report);
+  [[noreturn]] void report_not_finite(const Rows& rows, int64_t first, int64_t n, StreamRef s,
                                       const std::function<std::string(uint32_t)>& names);
   void upload_state(int64_t first, StreamRef s);
 
   Network& network_;
   Backend& backend_;
+  Feed& feed_;
   TrainerOptions options_;
   TrainerState state_;
   Sgd sgd_;
   std::map<int64_t, Compiled> sizes_;
-  NormalizeSpec normalize_;
-  Tensor pixels_, sums_, device_state_;
+  Tensor sums_, device_state_;
   StepState host_state_;
   std::vector<float> loss_, logits_, seed_;
 };

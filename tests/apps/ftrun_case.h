@@ -13,6 +13,10 @@
 #include "tests/support/process.h"
 #include "tests/support/support.h"
 
+#ifndef FT_PROGRAM  // the build of the tests says where it is
+#define FT_PROGRAM "ftrun"
+#endif
+
 namespace ft::test {
 
 namespace fs = std::filesystem;

@@ -1,0 +1,76 @@
+// Fine-tuning: storing what the frozen front of the network makes of every image, and what that is worth.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apps/ftrun/finetune_run.h"
+#include "io/available.h"
+
+namespace ft::app {
+namespace {
+
+// Why the features of a training image are of no use in a later epoch; "" if they are.
+std::string why_train_differs(const FinetuneOptions& options, const Settings& settings) {
+  if (options.random_crop) return "--random-crop cuts training images out anew in each epoch";
+  if (options.flip) return "--flip mirrors training images at random";
+  if (settings.epochs == 1) return "a single epoch uses every training image once";
+  return "";
+}
+
+}  // namespace
+
+// Everything is allocated by now, so that what is available is available for features.
+void FinetuneRun::open_features() {
+  front_s_ = feed_->measure(stream_->ref()) / static_cast<double>(evaluator_->batch());
+  behind_s_ = evaluator_->measure(stream_->ref()) / static_cast<double>(evaluator_->batch());
+  const Prefix* front = feed_->front();
+  if (front == nullptr) return;
+  const std::string differs = why_train_differs(options_, settings_);
+  FeatureNeeds& needs = feature_needs_;
+  needs.mode = options_.feature_cache;
+  needs.row_bytes = front->row_bytes();
+  needs.train = split("train").samples.size();
+  needs.val = split("val").samples.size();
+  needs.train_repeats = differs.empty();
+  needs.memory = options_.feature_cache_bytes.value_or(
+      static_cast<size_t>(kMemoryShare * static_cast<double>(available_memory())));
+  const size_t disk = available_disk(folder_->path()), others = output_bytes();
+  needs.disk = disk > others ? static_cast<size_t>(kDiskShare * static_cast<double>(disk - others)) : 0;
+  needs.image_s = front_s_;
+  features_ = open_feature_cache(needs, folder_->path());
+}
+
+void FinetuneRun::print_features() const {
+  const Prefix* front = feed_->front();
+  if (front == nullptr) {
+    fmt::print("features    not kept: {}\n", cut_.reason);
+    return;
+  }
+  const std::string& end = network_.model.graph.values()[static_cast<size_t>(front->cut())].name;
+  const std::string differs = why_train_differs(options_, settings_);
+  fmt::print("features    frozen up to {}, computed {} at a time; {}{}\n", end, front->batch(),
+             options_.feature_cache == "off" ? "not kept: --feature-cache off"
+                                             : describe(features_, feature_needs_),
+             options_.feature_cache == "off" || differs.empty() ? "" : "; " + differs);
+}
+
+// Seconds of training and validation. The first pass over what is stored computes all of it.
+RunForecast FinetuneRun::forecast() const {
+  const double train =
+      static_cast<double>(split("train").samples.size()) - static_cast<double>(plan_.dropped);
+  const double val = static_cast<double>(split("val").samples.size());
+  RunForecast f;
+  const int64_t steps = plan_.batches * settings_.epochs;
+  f.validations = settings_.val_every == 0
+                      ? settings_.epochs
+                      : 1 + steps / settings_.val_every + (steps % settings_.val_every != 0);
+  f.later_epoch_s = train * behind_s_ * trainer_->cost_ratio();
+  f.first_epoch_s = f.later_epoch_s + train * front_s_;
+  if (features_.train == nullptr) f.later_epoch_s = f.first_epoch_s;
+  f.train_s = f.first_epoch_s + f.later_epoch_s * static_cast<double>(settings_.epochs - 1);
+  const double from_pixels = features_.val ? 1 : static_cast<double>(f.validations);
+  f.val_s = val * (front_s_ * from_pixels + behind_s_ * static_cast<double>(f.validations));
+  return f;
+}
+
+}  // namespace ft::app
