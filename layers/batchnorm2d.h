@@ -25,6 +25,7 @@ class BatchNorm2d : public Layer {
   void backward(const Pass& pass) override;
   std::string describe(PassKind pass) const override;
   double epsilon() const { return epsilon_; }
+  double momentum() const { return momentum_; }
   // The same batch-norm with more behind it.
   std::unique_ptr<BatchNorm2d> fused(bool add, bool relu) const {
     return std::make_unique<BatchNorm2d>(epsilon_, momentum_, add, relu);

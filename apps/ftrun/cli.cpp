@@ -74,6 +74,7 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   c->add_option("--freeze", o.freeze, "parameters that do not train: globs and a..b, comma-separated");
   c->add_option("--unfreeze", o.unfreeze, "parameters that train all the same");
   c->add_option("--bn", o.bn, "batch, running or frozen, for every batch-norm")->check(one_of({"batch", "running", "frozen"}));
+  c->add_option("--bn-final", o.bn_final, "statistics in the end: running, or of the whole population")->check(one_of({"running", "population"}));
   c->add_option("--input-size", o.input_size, "side of the network's input (default: that of the weights, or the published one)")->check(size_value());
   c->add_option("--resize", o.resize, "squash; crop: short side, then centre; letterbox: all of it on a border")->check(one_of({"squash", "crop", "letterbox"}));
   c->add_option("--mean", o.mean, "weights: the recipe's; dataset: of the training images")->check(one_of({"weights", "dataset"}));

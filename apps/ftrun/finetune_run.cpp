@@ -79,6 +79,7 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
                                 step.rate, rate_text(static_cast<double>(sum.images) / epoch_s)));
     const bool last = b + 1 == plan_.batches;
     const bool last_of_run = last && epoch + 1 == settings_.epochs;
+    if (last_of_run) settle_statistics();
     if (settings_.val_every > 0 && validation_due(trainer_->state().step, last_of_run)) validate();
     if (stop_signal() != 0 && !last) log_training(epoch, sum, epoch_s);
     stop_if_asked();
@@ -89,6 +90,30 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
   progress.finish();
   if (settings_.val_every == 0) validate();
   print_epoch(epoch, first_step, sum, epoch_s);
+}
+
+// Behind the last step: --bn-final population. Every training image once, in order, as validation sees it.
+void FinetuneRun::settle_statistics() {
+  if (settings_.bn_final != "population") return;
+  PopulationStatistics statistics = trainer_->make_statistics();
+  if (statistics.empty()) return;
+  const std::vector<Sample>& samples = split("train").samples;
+  const bool stored = features_.train != nullptr && settings_.epochs > 1;  // complete from the second epoch on
+  LoaderOptions l = loader_options();
+  l.shuffle = Shuffle::never;
+  l.flip = false;
+  if (stored) l = feature_rows(l, *features_.train);
+  Loader loader(samples, stored ? read_features(*features_.train) : make_decode(network_.recipe, false, 0), l);
+  loader.start(0);
+  Progress progress("statistics of batch-norms", static_cast<int64_t>(samples.size()));
+  int64_t done = 0;
+  while (const Batch* batch = loader.next()) {
+    stop_if_asked();
+    trainer_->observe({*batch, stored, nullptr}, statistics, stream_->ref());
+    progress.update(done += batch->size());
+  }
+  progress.finish();
+  statistics.write(stream_->ref());
 }
 
 void FinetuneRun::log_training(int64_t epoch, const StepReport& sum, double epoch_s) {

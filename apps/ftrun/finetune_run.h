@@ -27,6 +27,7 @@ struct Settings {
   double lr = 0;
   int64_t val_every = 0;  // iterations; 0: at the end of each epoch
   bool squash = false, dataset_mean = false;
+  std::string bn_final;  // running, population
 };
 // Seconds, before step 1.
 struct RunForecast {
@@ -64,6 +65,7 @@ class FinetuneRun {
   void train();
   LoaderOptions loader_options() const;
   void train_epochs(int64_t first, int64_t end, bool stored, class Progress& progress);
+  void settle_statistics();
   void train_epoch(int64_t epoch, Loader& loader, bool stored, class Progress& progress);
   bool validation_due(int64_t step, bool last) const;
   void validate();

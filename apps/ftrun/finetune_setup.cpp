@@ -32,6 +32,7 @@ Settings resolve(const FinetuneOptions& o, bool pretrained) {
   s.val_every = every == "epoch" ? 0 : std::stoll(every);
   s.squash = o.resize.empty() ? matlab : o.resize == "squash";
   s.dataset_mean = o.mean.empty() ? matlab : o.mean == "dataset";
+  s.bn_final = !o.bn_final.empty() ? o.bn_final : matlab ? "population" : "running";
   return s;
 }
 
@@ -198,7 +199,13 @@ void FinetuneRun::print_parameters() const {
     if (c.layer->kind() == "batchnorm2d")
       ++bn[c.bn == BnMode::batch ? "batch" : c.bn == BnMode::running ? "running" : "frozen"];
   }
-  for (const auto& [mode, count] : bn) fmt::print("batch-norm  {} in mode {}\n", count, mode);
+  for (const auto& [mode, count] : bn)
+    fmt::print("batch-norm  {} in mode {}{}\n", count, mode,
+               mode != "batch" ? "" : settings_.bn_final == "population"
+                   ? "; in the end: statistics of all training images"
+                   : "; in the end: running statistics");
+  if (options_.bn_final == "population" && !bn.contains("batch"))
+    fmt::print("note        --bn-final population does nothing: no batch-norm uses statistics of the batch\n");
 }
 
 void FinetuneRun::print_forecast() {

@@ -48,7 +48,7 @@ struct FinetuneOptions {
   double head_lr_factor = 20;
   bool head_lr_factor_given = false;
   FactorList lr_factors, decay_factors;
-  std::string freeze, unfreeze, bn;
+  std::string freeze, unfreeze, bn, bn_final;
   // input
   std::optional<int> input_size;
   std::string resize;  // squash, crop, letterbox

@@ -18,7 +18,7 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   const auto set = [&](const char* key, ConfigValue value) { c.set("options", key, std::move(value)); };
   for (const auto& [key, value] : {std::pair{"weights", o.weights}, {"data", o.data.data}, {"train", o.data.train},
                                    {"val", o.data.val}, {"test", o.data.test}, {"protocol", o.protocol},
-                                   {"freeze", o.freeze}, {"unfreeze", o.unfreeze}, {"bn", o.bn}})
+                                   {"freeze", o.freeze}, {"unfreeze", o.unfreeze}, {"bn", o.bn}, {"bn-final", s.bn_final}})
     if (!value.empty()) set(key, value);
   set("model", o.model);
   set("epochs", s.epochs);

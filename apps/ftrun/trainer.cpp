@@ -143,6 +143,16 @@ void Trainer::micro_step(const Rows& rows, int64_t first, int64_t n, StreamRef s
   if (std::isfinite(report.loss_sum)) executor.backward(s);
 }
 
+void Trainer::observe(const Rows& rows, PopulationStatistics& statistics, StreamRef s) {
+  for (int64_t first = 0; first < rows.batch.size(); first += options_.micro_batch) {
+    const int64_t n = std::min(options_.micro_batch, rows.batch.size() - first);
+    Executor& executor = fill_inputs(rows, first, n, s);
+    statistics.before(s);
+    executor.forward(s);
+    statistics.after(executor.compiled(), s);
+  }
+}
+
 void Trainer::report_not_finite(const Rows& rows, int64_t first, int64_t n, StreamRef s,
                                 const std::function<std::string(uint32_t)>& names) {
   const Batch& batch = rows.batch;

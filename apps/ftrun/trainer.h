@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "apps/ftrun/feed.h"
+#include "apps/ftrun/population.h"
 #include "layers/executor.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"
@@ -47,6 +48,12 @@ class Trainer {
   // One optimisation step on a batch. Throws Error 6001 (and changes nothing) if the loss is not finite; `names`
   // gives the files of the batch for the message.
   StepReport step(const Rows& rows, StreamRef s, const std::function<std::string(uint32_t)>& names);
+  // Forward passes over the rows as in training, for the statistics of their batches; nothing else changes.
+  void observe(const Rows& rows, PopulationStatistics& statistics, StreamRef s);
+  // Statistics of all batch-norms that use those of the batch, none seen yet.
+  PopulationStatistics make_statistics() const {
+    return {*sizes_.begin()->second.graph, *network_.parameters};
+  }
   // To be called after the last step of an epoch.
   void end_epoch();
 

@@ -86,6 +86,25 @@ TEST_F(Ftrun, augmentation_and_letterbox_are_repeatable_and_recorded) {
   expect_error(tune("aug_wrong", {"--resize", "squash", "--random-crop"}), 2, "2005", "--random-crop: the recipe is squash");
 }
 
+// The statistics change, the weights do not; what is said of the network is said of the changed one.
+TEST_F(Ftrun, population_statistics_replace_the_running_ones_in_the_end) {
+  const std::vector<std::string> some{"--unfreeze", "layer4.2.*", "--print", "none", "--epochs", "1"};
+  ASSERT_EQ(tune("running", some).status, 0);
+  std::vector<std::string> more = some;
+  more.insert(more.end(), {"--bn-final", "population"});
+  const ProcessResult r = tune("population", more);
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("3 in mode batch; in the end: statistics of all training images"), std::string::npos) << r.out;
+  const WeightFile a = load_weights(*dir / "running/last.h5"), b = load_weights(*dir / "population/last.h5");
+  for (const NamedTensor& t : a.tensors) {
+    const bool settled = t.name.starts_with("layer4.2.") && t.name.find("running_") != std::string::npos;
+    EXPECT_EQ(t.data != b.find(t.name)->data, settled) << t.name;
+  }
+  EXPECT_EQ(*load_run_config(*dir / "population/run.toml").find("options", "bn-final"), ConfigValue(std::string("population")));
+  EXPECT_NE(tune("nothing", {"--bn-final", "population", "--print", "none", "--epochs", "1"}).out.find("population does nothing"),
+            std::string::npos);
+}
+
 TEST_F(Ftrun, the_header_tells_what_will_happen) {
   const ProcessResult r = tune("header", {"--print", "none", "--epochs", "1"});
   for (const char* word : {"device", "train       24 images", "val         100 images", "test        200 images", "265 loaded, 2 new",
