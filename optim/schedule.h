@@ -16,7 +16,8 @@ struct Schedule {
 
   double rate(int64_t epoch) const {
     if (kind == Kind::constant) return base;
-    return base * std::pow(drop_factor, static_cast<double>(epoch / drop_period));
+    const int64_t drops = epoch / drop_period;
+    return base * std::pow(drop_factor, static_cast<double>(drops));
   }
 };
 
