@@ -178,16 +178,22 @@ void FinetuneRun::validate() {
   save_progress();
 }
 
-// A copy in memory; save_best() writes it.
+// A copy in memory of what a step may change; save_best() writes it with all the rest.
 void FinetuneRun::take_best() {
-  best_file_ = weight_file_of(network_, stream_->ref());
-  best_file_.notes["validation_accuracy"] = fmt::format("{:.6f}", best_->accuracy);
-  best_file_.notes["step"] = fmt::format("{}", best_->step);
+  const std::vector<Parameter>& parameters = network_.model.graph.parameters();
+  best_values_.clear();
+  for (size_t i = 0; i < parameters.size(); ++i)
+    if (parameters[i].trainable || parameters[i].is_statistic())
+      best_values_.emplace_back(i, network_.parameters->get(static_cast<int>(i), stream_->ref()));
 }
 
 void FinetuneRun::save_best() {
   if (!best_ || best_saved_ == best_->step) return;
-  save_weights(*folder_ / "best.h5", best_file_);
+  WeightFile best = weight_file_of(network_, stream_->ref());
+  for (const auto& [parameter, values] : best_values_) best.tensors[static_cast<size_t>(parameter)].data = values;
+  best.notes["validation_accuracy"] = fmt::format("{:.6f}", best_->accuracy);
+  best.notes["step"] = fmt::format("{}", best_->step);
+  save_weights(*folder_ / "best.h5", best);
   best_saved_ = best_->step;
 }
 
@@ -245,8 +251,7 @@ RunOutcome FinetuneRun::outcome(bool finished) const {
 void FinetuneRun::write_results() {
   save_last();
   save_best();
-  for (const NamedTensor& t : best_file_.tensors)
-    network_.parameters->set(network_.model.graph.find_parameter(t.name), t.data, stream_->ref());
+  for (const auto& [parameter, values] : best_values_) network_.parameters->set(parameter, values, stream_->ref());
 
   fmt::print("\nbest validation accuracy {:.2f} % (step {}); everything below is that network\n",
              100 * best_->accuracy, best_->step);

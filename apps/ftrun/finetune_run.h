@@ -111,7 +111,7 @@ class FinetuneRun {
   std::vector<Validation> validations_;
   std::vector<std::pair<int64_t, StepReport>> epochs_;  // step at the end, sums of the epoch
   std::optional<Validation> best_;
-  WeightFile best_file_;
+  std::vector<std::pair<int, std::vector<float>>> best_values_;  // what may move: parameter, values
   int64_t best_saved_ = -1, last_saved_ = -1;  // steps whose networks lie in best.h5 and last.h5
   TimeShare tables_share_{0.02}, weights_share_{0.05};
   LoaderStats loader_stats_;
