@@ -250,7 +250,8 @@ class JpegWalk {
   void scan(ByteSpan d, size_t body) {
     if (comps_.empty()) damaged("a scan before the frame header");
     const int64_t pixels = int64_t{out_.width} * out_.height;
-    if (++out_.scans > kMaxJpegScans || out_.scans * pixels > kMaxJpegScanPixels) {
+    ++out_.scans;
+    if (out_.scans > kMaxJpegScans || out_.scans * pixels > kMaxJpegScanPixels) {
       refuse_image(ImageFault::too_many_scans, name_,
                    fmt::format("JPEG with {} scans or more of {} x {} pixels, ordinary files have "
                                "about ten",

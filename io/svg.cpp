@@ -92,7 +92,7 @@ int columns(std::string_view text) {
 }
 
 std::string shorten(std::string_view text, int most) {
-  const std::string visible = escape(text);
+  std::string visible = escape(text);
   if (columns(text) <= most) return visible;
   int used = 0;
   size_t i = 0;

@@ -50,7 +50,7 @@ std::unique_ptr<Backend> open_plugin(const std::string& file, const Device& devi
                                      const BackendOptions& options, const std::string& remedy) {
   const std::vector<std::string> folders = plugin_folders();
   for (const std::string& folder : folders) {
-    const std::string path = folder + "/" + file;
+    const std::string path = fs::path(folder) / file;
     std::error_code fault;
     if (!fs::exists(path, fault)) continue;
     void* plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);

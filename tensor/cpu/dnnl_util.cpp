@@ -32,9 +32,9 @@ Md desc_of(const TensorSpec& spec) {
 }
 
 Md plain_desc(const dnnl::memory::dims& dims, DType type) {
-  static constexpr Tag tags[] = {Tag::undef, Tag::a, Tag::ab, Tag::abc, Tag::abcd, Tag::abcde};
+  static constexpr Tag kTags[] = {Tag::undef, Tag::a, Tag::ab, Tag::abc, Tag::abcd, Tag::abcde};
   FT_CHECK(!dims.empty() && dims.size() <= 5, "oneDNN gets between one and five axes");
-  return {dims, dnnl_type(type), tags[dims.size()]};
+  return {dims, dnnl_type(type), kTags[dims.size()]};
 }
 
 Md any_desc(const dnnl::memory::dims& dims, DType type) {

@@ -13,8 +13,8 @@ Shape Conv2dSpec::y_shape() const {
 Shape Conv2dSpec::weight_shape() const { return {k, x.shape.c() / groups, r, s}; }
 
 double Conv2dSpec::flops() const {
-  return 2.0 * static_cast<double>(y_shape().elements()) *
-         static_cast<double>(x.shape.c() / groups * r * s);
+  const int64_t terms = x.shape.c() / groups * r * s;
+  return 2.0 * static_cast<double>(y_shape().elements()) * static_cast<double>(terms);
 }
 
 void check_spec(const Conv2dSpec& spec, const std::string& node) {

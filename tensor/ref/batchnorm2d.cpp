@@ -98,7 +98,7 @@ class RefBatchNorm2d final : public ref::RefPlan<BatchNorm2dPlan> {
 
   const BatchNorm2dSpec a_;
   const int64_t C = a_.x.shape.c();
-  const double M = static_cast<double>(a_.x.shape.elements() / std::max<int64_t>(C, 1));
+  const double M = static_cast<double>(a_.x.shape.n() * a_.x.shape.h() * a_.x.shape.w());
 };
 
 }  // namespace
