@@ -271,6 +271,23 @@ TEST_F(Ftrun, a_loss_that_is_not_finite_stops_with_status_6_and_changes_nothing)
   }
 }
 
+// A reader that is gone ends nothing; a full disk behind `>` matters where the output is the result.
+TEST_F(Ftrun, lost_output_ends_no_training_and_is_told_where_it_is_the_result) {
+  const auto shell = [&](const std::string& command) {
+    return run_process("/bin/bash", {"-c", "set -o pipefail; " + command});
+  };
+  const std::string summary = std::string(FT_PROGRAM) + " summary --model resnet50 --plan";
+  EXPECT_EQ(shell(summary + " | head -n 1").status, 0);
+  EXPECT_EQ(shell(summary + " >&-").status, 0);
+  const ProcessResult full = shell(summary + " >/dev/full");
+  EXPECT_EQ(full.status, 5);
+  EXPECT_NE(full.err.find("E5045: standard output"), std::string::npos) << full.err;
+  std::string tuning = FT_PROGRAM;
+  for (const std::string& arg : source_args("lost")) tuning += " '" + arg + "'";
+  EXPECT_EQ(shell(tuning + " >/dev/full").status, 0);
+  EXPECT_TRUE(std::filesystem::exists(*dir / "lost/best.h5"));
+}
+
 TEST_F(Ftrun, demo_data_depends_on_the_seed_alone) {
   for (const char* name : {"a", "b"})
     ASSERT_EQ(ftrun({"demo-data", *dir / name, "--source-per-class", "1", "--target-per-class", "1", "--seed", "3"}).status, 0);
