@@ -199,7 +199,8 @@ void Scanner::compare_classes(const ScannedSplit& split) {
     unknown.push_back(meant.empty() ? folder.name
                                     : fmt::format("{} (did you mean {}?)", folder.name, meant));
   }
-  const std::string source = options_.expected_classes.empty() ? "train" : "the model";
+  const bool of_model = !options_.expected_classes.empty();
+  const std::string source = of_model ? "the network of the weights" : "train";
   const std::string expected = fmt::format("{} has {} classes: {}", source, data_.classes.size(),
                                            list_names(data_.classes, kShown));
   std::string lacks =
@@ -207,7 +208,9 @@ void Scanner::compare_classes(const ScannedSplit& split) {
   if (!unknown.empty())
     throw DatasetError(2211, split.root,
                        fmt::format("{}{}; {} does not know", expected, lacks, source), unknown,
-                       "give the folders the same names in every split");
+                       of_model ? "use weights that were tuned on these classes, or rename the folders "
+                                  "(ftrun inspect lists the classes of a file)"
+                                : "give the folders the same names in every split");
   if (missing.empty()) return;
   if (!options_.allow_missing_classes)
     throw DatasetError(2215, split.root, fmt::format("{}; without images here", expected), missing,

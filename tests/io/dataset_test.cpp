@@ -187,14 +187,14 @@ TEST(Dataset, a_models_classes_give_the_labels) {
   ScanOptions options = tree.options();
   options.for_training = false;
   options.expected_classes = {"bees", "wasps", "ants"};
-  EXPECT_HAS(scan_error(options), "the model has 3 classes: bees, wasps, ants");
+  EXPECT_HAS(scan_error(options), "the network of the weights has 3 classes: bees, wasps, ants");
   options.allow_missing_classes = true;
   const Dataset data = scan(options);
   EXPECT_EQ(data.classes, options.expected_classes);
   EXPECT_EQ(class_counts(*data.find("val"), 3), (std::vector<int64_t>{3, 0, 3}));
   EXPECT_EQ(tree.samples(data, "val")[0], "val/ants/1.jpg:2");
   options.expected_classes = {"ants", "wasps"};
-  EXPECT_HAS(scan_error(options), "the model does not know (1): bees");
+  EXPECT_HAS(scan_error(options), "the network of the weights does not know (1): bees");
   options.data = tree.path("train");
   EXPECT_HAS(scan_error(options), "expected at least one of train, val and test");
 }
