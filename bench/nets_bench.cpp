@@ -6,15 +6,14 @@
 // before, as they are where they are frozen.
 #include <fmt/format.h>
 
-#include <optional>
-
+#include "apps/ops/net_products.h"
+#include "apps/ops/op_runs.h"
 #include "bench/bench_main.h"
-#include "bench/op_runs.h"
-#include "layers/conv2d.h"
-#include "models/model.h"
 
 namespace ft::bench {
 namespace {
+
+using namespace ops;
 
 constexpr int64_t kBatch = 32, kClasses = 2;
 
@@ -29,28 +28,11 @@ PassSet backward_of(const Model& model, const Node& node, Mode mode) {
   return {node.inputs[0] != model.image, true};
 }
 
-// The product of a node, or nothing.
-std::optional<test::OpSpec> product_of(const Model& model, const Node& node, Mode mode) {
-  const Shape x = model.graph.input_shapes(node, kBatch)[0];
-  if (const auto* conv = dynamic_cast<const Conv2d*>(node.layer.get())) {
-    Conv2dSpec spec = conv->spec({x});
-    spec.passes = backward_of(model, node, mode);
-    return spec;
-  }
-  if (node.layer->kind() != "linear") return std::nullopt;
-  MatmulSpec spec;
-  spec.x.shape = x;
-  spec.out = model.graph.values()[static_cast<size_t>(node.output)].shape.c();
-  spec.bias = true;
-  spec.passes = backward_of(model, node, mode);
-  return spec;
-}
-
 // In the order of a step: forward, then backward from the last node on.
 std::vector<OpRun> products_of(OpMemory& memory, const Model& model, Mode mode, DType compute) {
   std::vector<OpRun> forward, backward;
   for (const Node& node : model.graph.nodes()) {
-    const auto op = product_of(model, node, mode);
+    const auto op = product_of(model, node, kBatch, backward_of(model, node, mode));
     if (!op) continue;
     for (const PassName& pass : passes_of(*op))
       (pass.kind == PassKind::forward ? forward : backward)

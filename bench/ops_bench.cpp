@@ -1,15 +1,17 @@
-// Time of every pass of every op, on the cases of the one op-case table (tests/support/op_cases.h): those of
+// Time of every pass of every op, on the cases of the one op-case table (apps/ops/op_cases.h): those of
 // the networks at batch 32, or, with --ft_cases, the small odd ones of the tests.
 //   ops_bench --ft_backend=cpu --ft_precision=f32 --benchmark_filter='conv2d/.*/forward$'
 // A name is precision/case/pass. GFLOP/s counts 2 * multiply-adds of products, GB/s every operand once; the
 // label is the algorithm. Weights are packed before, as they are where they are frozen.
 #include <fmt/format.h>
 
+#include "apps/ops/op_runs.h"
 #include "bench/bench_main.h"
-#include "bench/op_runs.h"
 
 namespace ft::bench {
 namespace {
+
+using namespace ops;
 
 // Google Benchmark calls a body several times; the plan and its operands are made at the first.
 struct Prepared {
@@ -41,7 +43,7 @@ int main_of(int argc, char** argv) {
   OpMemory memory(*machine.backend, machine.stream->ref());
   Prepared last;
   for (DType compute : precisions_of(flags, *machine.backend))
-    for (const test::OpCase& c : test::op_cases()) {
+    for (const OpCase& c : op_cases()) {
       if (flags.cases != "all" && c.speed != (flags.cases == "networks")) continue;
       for (const PassName& pass : passes_of(c.op)) {
         const std::string name = fmt::format("{}/{}{}{}", name_of(compute), c.name,

@@ -12,10 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "apps/ops/op_cases.h"
 #include "tensor/ref/ref.h"
-#include "tests/support/op_cases.h"
 
 namespace ft::test {
+
+using namespace ops;
 
 // One thing to judge; printed as "cpu_bf16".
 struct BackendCase {

@@ -6,27 +6,28 @@
 #include <string>
 #include <vector>
 
-#include "bench/op_memory.h"
-#include "tests/support/op_cases.h"
+#include "apps/ops/op_cases.h"
+#include "apps/ops/op_memory.h"
 
-namespace ft::bench {
+namespace ft::ops {
 
 // A pass as results name it: "forward", "backward_data", ...; empty for an op that has one pass only.
 struct PassName {
   PassKind kind = PassKind::forward;
   std::string name;
 };
-std::vector<PassName> passes_of(const test::OpSpec& op);
+std::vector<PassName> passes_of(const OpSpec& op);
 
 struct OpRun {
   std::function<void()> run;  // queues the pass once on the stream of its memory
   double flops = 0;           // 2 * multiply-adds; 0: an op that is not counted so
   double bytes = 0;  // every operand read or written once, weights in the element type computed in
   std::string algorithm;  // the plan's word for it
+  size_t workspace = 0;   // bytes of scratch that the plan asks for
 };
 
 // `op` as its backend would meet it in a network that computes in `compute`: layouts, element types. The
 // plan is made for all passes of the case. Operands are borrowed from `memory`, weights are its own.
-OpRun prepare(OpMemory& memory, const test::OpSpec& op, PassKind pass, DType compute);
+OpRun prepare(OpMemory& memory, const OpSpec& op, PassKind pass, DType compute);
 
-}  // namespace ft::bench
+}  // namespace ft::ops

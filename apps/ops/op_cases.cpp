@@ -1,12 +1,12 @@
 // The table of op cases.
-#include "tests/support/op_cases.h"
+#include "apps/ops/op_cases.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-namespace ft::test {
+namespace ft::ops {
 namespace {
 
 constexpr PassSet kAll{true, true}, kDataOnly{true, false}, kWeightsOnly{false, true}, kNone{};
@@ -299,6 +299,10 @@ std::vector<OpCase> make_table() {
 
 }  // namespace
 
+std::string case_name(const OpSpec& op) {
+  return std::visit([](const auto& spec) { return name_of(spec); }, op);
+}
+
 const std::vector<OpCase>& op_cases() {
   static const std::vector<OpCase> table = make_table();
   return table;
@@ -309,4 +313,4 @@ double tolerance(DType dtype, int64_t terms) {
   return std::max(1e-6, 1e-5 * std::sqrt(static_cast<double>(terms) / 1000));
 }
 
-}  // namespace ft::test
+}  // namespace ft::ops

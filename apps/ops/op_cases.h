@@ -1,5 +1,5 @@
 // The one table of op cases: shapes on which every backend is judged against ref (tests/tensor),
-// gradients are checked (tests/layers) and speed is measured (bench). Small cases are odd on
+// gradients are checked (tests/layers) and speed is measured (bench, ftrun bench --op). Small cases are odd on
 // purpose: H != W, strides, groups, a single sample, channels that fill no block, windows cut at
 // the border. Cases marked `speed` are those of the networks, at batch 32. Specs are f32 in plain
 // layout; users change what they need.
@@ -11,7 +11,7 @@
 
 #include "tensor/backend.h"
 
-namespace ft::test {
+namespace ft::ops {
 
 struct ReluCase {
   Shape x;
@@ -50,6 +50,9 @@ struct OpCase {
   bool speed = false;
 };
 
+// What the table calls a spec: "conv2d/2x13x9x7/k10_3x3/pad1/bias".
+std::string case_name(const OpSpec& op);
+
 // Made once; the same order every time.
 const std::vector<OpCase>& op_cases();
 
@@ -69,4 +72,4 @@ std::vector<OpCase> op_cases_of(bool speed = false) {
 //   walk bf16  2^-7: one rounding of the output (2^-9) and of what an op keeps in between
 double tolerance(DType dtype, int64_t terms);
 
-}  // namespace ft::test
+}  // namespace ft::ops

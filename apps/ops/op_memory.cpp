@@ -1,9 +1,9 @@
 // The tensors that measured ops read and write.
-#include "bench/op_memory.h"
+#include "apps/ops/op_memory.h"
 
 #include "tensor/rng.h"
 
-namespace ft::bench {
+namespace ft::ops {
 namespace {
 
 constexpr size_t kPeriod = 65536 + 8;  // numbers that are drawn; longer tensors repeat them
@@ -78,4 +78,4 @@ Tensor OpMemory::drawn(const TensorSpec& spec, float scale, float centre) {
   return holding(spec, values.data());
 }
 
-}  // namespace ft::bench
+}  // namespace ft::ops

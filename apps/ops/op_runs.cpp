@@ -1,12 +1,10 @@
 // One function an op: plan, operands, cost.
-#include "bench/op_runs.h"
+#include "apps/ops/op_runs.h"
 
 #include <cmath>
 
-namespace ft::bench {
+namespace ft::ops {
 namespace {
-
-using test::OpSpec;
 
 double bytes_of(std::initializer_list<Tensor> operands) {
   double sum = 0;
@@ -30,13 +28,13 @@ class Preparer {
   OpRun operator()(AdaptiveAvgPool2dSpec spec);
   OpRun operator()(BatchNorm2dSpec spec);
   OpRun operator()(LrnSpec spec);
-  OpRun operator()(const test::ReluCase& op);
-  OpRun operator()(const test::AddCase& op);
-  OpRun operator()(const test::DropoutCase& op);
-  OpRun operator()(const test::LossCase& op);
-  OpRun operator()(const test::SgdCase& op);
-  OpRun operator()(const test::NormalizeCase& op);
-  OpRun operator()(const test::ConvertCase& op);
+  OpRun operator()(const ReluCase& op);
+  OpRun operator()(const AddCase& op);
+  OpRun operator()(const DropoutCase& op);
+  OpRun operator()(const LossCase& op);
+  OpRun operator()(const SgdCase& op);
+  OpRun operator()(const NormalizeCase& op);
+  OpRun operator()(const ConvertCase& op);
 
  private:
   template <class ProductPlan, class Spec, class Forward>
@@ -59,7 +57,7 @@ OpRun Preparer::product(const std::shared_ptr<ProductPlan>& plan, const Spec& sp
   const Tensor work = workspace(*plan);
   const Shape w = spec.weight_shape();
   const StreamRef s = s_;
-  OpRun r{{}, spec.flops(), 0, plan->describe(pass_)};
+  OpRun r{{}, spec.flops(), 0, plan->describe(pass_), plan->workspace_bytes()};
   if (pass_ == PassKind::backward_weights) {
     const Tensor x = m_.input("x", spec.x), dy = m_.input("dy", plan->y_spec());
     const Tensor dw = m_.output("dw", m_.parameter(w));
@@ -125,7 +123,7 @@ OpRun Preparer::pool(const std::shared_ptr<Pool2dPlan>& plan, const TensorSpec& 
   const Tensor x = m_.input("x", x_spec), y = m_.output("y", plan->y_spec());
   const StreamRef s = s_;
   OpRun r{[=] { plan->forward(s, x, y, aux, work); }, 0, bytes_of({x, y, aux}),
-          plan->describe(pass_)};
+          plan->describe(pass_), plan->workspace_bytes()};
   if (forward()) return r;
   r.run();  // fills aux
   const Tensor dy = m_.input("dy", plan->y_spec()), dx = m_.output("dx", x_spec);
@@ -145,7 +143,7 @@ OpRun Preparer::operator()(BatchNorm2dSpec spec) {
   const Tensor residual = spec.add_residual ? m_.input("residual", spec.x) : Tensor();
   const StreamRef s = s_;
   OpRun r{[=] { plan->forward(s, x, residual, params, y, aux, work); }, 0,
-          bytes_of({x, residual, y, aux}), plan->describe(pass_)};
+          bytes_of({x, residual, y, aux}), plan->describe(pass_), plan->workspace_bytes()};
   if (forward()) return r;
   r.run();
   const Tensor dy = m_.input("dy", plan->y_spec());
@@ -166,7 +164,7 @@ OpRun Preparer::operator()(LrnSpec spec) {
   const Tensor x = m_.input("x", spec.x), y = m_.output("y", plan->y_spec());
   const StreamRef s = s_;
   OpRun r{[=] { plan->forward(s, x, y, aux, work); }, 0, bytes_of({x, y, aux}),
-          plan->describe(pass_)};
+          plan->describe(pass_), plan->workspace_bytes()};
   if (forward()) return r;
   r.run();
   const Tensor dy = m_.input("dy", plan->y_spec()), dx = m_.output("dx", spec.x);
@@ -175,7 +173,7 @@ OpRun Preparer::operator()(LrnSpec spec) {
   return r;
 }
 
-OpRun Preparer::operator()(const test::ReluCase& op) {
+OpRun Preparer::operator()(const ReluCase& op) {
   const TensorSpec spec = m_.activation(op.x, compute_);
   Backend& b = b_;
   const StreamRef s = s_;
@@ -188,7 +186,7 @@ OpRun Preparer::operator()(const test::ReluCase& op) {
   return {[=, &b] { b.relu_backward(s, x, dy, dx); }, 0, bytes_of({x, dy, dx}), {}};
 }
 
-OpRun Preparer::operator()(const test::AddCase& op) {
+OpRun Preparer::operator()(const AddCase& op) {
   const TensorSpec spec = m_.activation(op.x, compute_);
   const Tensor x = m_.input("x", spec), other = m_.input("residual", spec);
   const Tensor y = m_.output("y", spec);
@@ -197,7 +195,7 @@ OpRun Preparer::operator()(const test::AddCase& op) {
   return {[=, &b] { b.add(s, x, other, y); }, 0, bytes_of({x, other, y}), {}};
 }
 
-OpRun Preparer::operator()(const test::DropoutCase& op) {
+OpRun Preparer::operator()(const DropoutCase& op) {
   const TensorSpec spec = m_.activation(op.x, compute_);
   const Tensor x = m_.input("x", spec), y = m_.output("y", spec);
   const Tensor state = m_.holding({{kStepStateWords}, DType::u64, Layout::plain}, &op.state);
@@ -208,7 +206,7 @@ OpRun Preparer::operator()(const test::DropoutCase& op) {
 }
 
 // Logits are f32 whatever the network computes in.
-OpRun Preparer::operator()(const test::LossCase& op) {
+OpRun Preparer::operator()(const LossCase& op) {
   const TensorSpec matrix{{op.spec.n, op.spec.classes}, DType::f32, Layout::plain};
   const TensorSpec vector{{op.spec.n}, DType::f32, Layout::plain};
   std::vector<int32_t> classes(static_cast<size_t>(op.spec.n));
@@ -233,7 +231,7 @@ OpRun Preparer::operator()(const test::LossCase& op) {
           {}};
 }
 
-OpRun Preparer::operator()(const test::SgdCase& op) {
+OpRun Preparer::operator()(const SgdCase& op) {
   const TensorSpec flat{{op.count}, DType::f32, Layout::plain};
   const StepState step{1, 0, 0, 1e-4};
   const Tensor state = m_.holding({{kStepStateWords}, DType::u64, Layout::plain}, &step);
@@ -249,7 +247,7 @@ OpRun Preparer::operator()(const test::SgdCase& op) {
           {}};
 }
 
-OpRun Preparer::operator()(const test::NormalizeCase& op) {
+OpRun Preparer::operator()(const NormalizeCase& op) {
   const TensorSpec pixel_spec{{op.y.n(), op.y.h(), op.y.w(), 3}, DType::u8, Layout::plain};
   std::vector<uint8_t> bytes(pixel_spec.bytes());
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 2654435761u >> 24);
@@ -262,7 +260,7 @@ OpRun Preparer::operator()(const test::NormalizeCase& op) {
 }
 
 // From the plain f32 of files into the network's own form.
-OpRun Preparer::operator()(const test::ConvertCase& op) {
+OpRun Preparer::operator()(const ConvertCase& op) {
   const Tensor x = m_.input("x", {op.x, DType::f32, Layout::plain});
   const Tensor y = m_.output("y", m_.activation(op.x, compute_));
   Backend& b = b_;
@@ -287,8 +285,8 @@ struct PassLister {
 
   std::vector<PassName> operator()(const Conv2dSpec& op) const { return product(op.passes); }
   std::vector<PassName> operator()(const MatmulSpec& op) const { return product(op.passes); }
-  std::vector<PassName> operator()(const test::ReluCase&) const { return two(true); }
-  std::vector<PassName> operator()(const test::LossCase&) const { return two(true); }
+  std::vector<PassName> operator()(const ReluCase&) const { return two(true); }
+  std::vector<PassName> operator()(const LossCase&) const { return two(true); }
   template <class Spec>
   std::vector<PassName> operator()(const Spec& op) const {
     if constexpr (requires { op.passes; })
@@ -306,4 +304,4 @@ OpRun prepare(OpMemory& memory, const OpSpec& op, PassKind pass, DType compute) 
   return std::visit(Preparer(memory, pass, compute), op);
 }
 
-}  // namespace ft::bench
+}  // namespace ft::ops

@@ -10,7 +10,7 @@
 
 #include "tensor/backend.h"
 
-namespace ft::bench {
+namespace ft::ops {
 
 class OpMemory {
  public:
@@ -44,4 +44,4 @@ class OpMemory {
   std::vector<float> normals_;
 };
 
-}  // namespace ft::bench
+}  // namespace ft::ops
