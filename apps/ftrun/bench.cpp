@@ -18,6 +18,10 @@ using Clock = std::chrono::steady_clock;
 }  // namespace
 
 int run_bench(const BenchOptions& o) {
+  const OpOptions& op = o.op;
+  if (!op.shape.empty() || op.pass != "all" || op.filters || op.kernel || op.stride || op.pad ||
+      op.groups || !op.peaks.empty())
+    throw Error(2002, "--op", "settings of an op are given without an op", "give --op, too");
   const StepOptions& step = o.step;
   const ChosenBackend chosen = choose_backend(step.common.device, {step.common.threads});
   Backend& backend = *chosen.backend;
@@ -38,11 +42,17 @@ int run_bench(const BenchOptions& o) {
   getrusage(RUSAGE_SELF, &usage);
   const double rate = static_cast<double>(step.batch) / median;
   if (o.json) {
-    const nlohmann::json json = {{"model", step.model}, {"mode", step.mode}, {"batch", step.batch},
-                                 {"precision", step.common.precision}, {"head_only", step.head_only},
-                                 {"device", backend.describe()}, {"images_per_s", rate},
-                                 {"step_ms", 1e3 * median}, {"step_ms_min", 1e3 * seconds.front()},
-                                 {"step_ms_max", 1e3 * seconds.back()}, {"setup_s", setup_s},
+    const nlohmann::json json = {{"model", step.model},
+                                 {"mode", step.mode},
+                                 {"batch", step.batch},
+                                 {"precision", step.common.precision},
+                                 {"head_only", step.head_only},
+                                 {"device", backend.describe()},
+                                 {"images_per_s", rate},
+                                 {"step_ms", 1e3 * median},
+                                 {"step_ms_min", 1e3 * seconds.front()},
+                                 {"step_ms_max", 1e3 * seconds.back()},
+                                 {"setup_s", setup_s},
                                  {"arena_bytes", synthetic.arena().bytes()},
                                  {"peak_bytes", static_cast<int64_t>(usage.ru_maxrss) * 1024}};
     fmt::print("{}\n", json.dump());
@@ -50,9 +60,12 @@ int run_bench(const BenchOptions& o) {
   }
   fmt::print("{} {} batch {} {}{} on {}\n", step.model, step.mode, step.batch,
              step.common.precision, step.head_only ? ", head only" : "", backend.describe());
-  fmt::print("{:.1f} images/s; a step {:.1f} ms (median of {}; {:.1f} to {:.1f}); setup {}; arena {}; peak memory {}\n",
-             rate, 1e3 * median, o.steps, 1e3 * seconds.front(), 1e3 * seconds.back(), duration_text(setup_s),
-             bytes_text(static_cast<double>(synthetic.arena().bytes())), bytes_text(1024.0 * static_cast<double>(usage.ru_maxrss)));
+  fmt::print(
+      "{:.1f} images/s; a step {:.1f} ms (median of {}; {:.1f} to {:.1f}); setup {}; arena {}; "
+      "peak memory {}\n",
+      rate, 1e3 * median, o.steps, 1e3 * seconds.front(), 1e3 * seconds.back(),
+      duration_text(setup_s), bytes_text(static_cast<double>(synthetic.arena().bytes())),
+      bytes_text(1024.0 * static_cast<double>(usage.ru_maxrss)));
   return 0;
 }
 

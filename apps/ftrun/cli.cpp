@@ -1,7 +1,11 @@
 // The command line, by CLI11. Names and meaning of the flags are a contract: docs/cli.md.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "apps/ftrun/flag_values.h"
+#include "apps/ftrun/op_choice.h"
 
 namespace ft::app {
 namespace {
@@ -42,6 +46,29 @@ void add_step(CLI::App* c, StepOptions& o) {
   c->add_option("--unfreeze", o.unfreeze, "as for finetune");
   c->add_flag("--head-only", o.head_only, "freeze all but the head");
   add_common(c, o.common);
+}
+
+// An op of the table, or one of its cases, which op_choice.cpp looks for.
+CLI::Validator op_name() {
+  return {[](std::string& text) {
+            const std::vector<std::string> names = op_names();
+            if (std::ranges::find(names, text.substr(0, text.find('/'))) != names.end()) return std::string{};
+            return fmt::format("\"{}\" is not one of {}", text, fmt::join(names, ", "));
+          },
+          "", "op"};
+}
+
+void add_op(CLI::App* c, OpOptions& o) {
+  c->get_option("--model")->each([&o](const std::string&) { o.of_model = true; });
+  c->add_option("--op", o.op, "time an op instead: conv2d, matmul, ..., or a case of the table")->check(op_name());
+  c->add_option("--shape", o.shape, "with --op: its input, N,C,H,W (default: the cases of the table)");
+  c->add_option("--filters", o.filters, "with --shape: outputs of conv2d and matmul")->check(count_value());
+  c->add_option("--kernel", o.kernel, "with --shape: side of the window (default: 1)")->check(count_value());
+  c->add_option("--stride", o.stride, "with --shape: step of the window (default: 1; pooling: the window)")->check(count_value());
+  c->add_option("--pad", o.pad, "with --shape: padding (default: 0)")->check(between(int64_t{0}, int64_t{1000000}, "a whole number from 0 to 1000000"));
+  c->add_option("--groups", o.groups, "with --shape: groups of conv2d (default: 1)")->check(count_value());
+  c->add_option("--pass", o.pass, "with --op: fwd, dx, dw or all")->check(one_of({"fwd", "dx", "dw", "all"}))->capture_default_str();
+  c->add_option("--peaks", o.peaks, "with --op: F32,BF16,MEMORY in GFLOP/s, GFLOP/s, GB/s (default: measured)");
 }
 
 CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
@@ -141,9 +168,10 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_option("--input-size", out.gradcheck.input_size, "with --model: side of the input")->check(size_value());
   c->add_option("--seed", out.gradcheck.seed, "seed of all values")->check(seed_value())->capture_default_str();
 
-  c = app.add_subcommand("bench", "time a step on synthetic input");
+  c = app.add_subcommand("bench", "time a step on synthetic input, or an op");
   add_step(c, out.bench.step);
-  c->add_option("--steps", out.bench.steps, "steps that are timed")->check(count_value())->capture_default_str();
+  add_op(c, out.bench.op);
+  c->add_option("--steps", out.bench.steps, "steps that are timed, or runs of a pass of an op")->check(count_value())->capture_default_str();
   c->add_flag("--json", out.bench.json, "one JSON object");
 
   c = app.add_subcommand("profile", "where the time of a step goes: layer, pass, roofline");

@@ -13,7 +13,8 @@ int run_explain(const ExplainOptions& options);
 int run_summary(const SummaryOptions& options);
 int run_inspect(const std::string& file, bool tensors);
 int run_gradcheck(const GradcheckOptions& options);
-int run_bench(const BenchOptions& options);
+int run_bench(const BenchOptions& options);     // a step
+int run_op_bench(const BenchOptions& options);  // ops
 int run_profile(const ProfileOptions& options);
 int run_demo_data(const DemoDataOptions& options);
 

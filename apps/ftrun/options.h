@@ -111,8 +111,19 @@ struct StepOptions {
   bool head_only = false;
 };
 
+// An op instead of a step.
+struct OpOptions {
+  std::string op;     // "conv2d", or a name of the table; empty: a step
+  std::string shape;  // of its input: "32,64,56,56"
+  std::string pass = "all";
+  std::optional<int64_t> filters, kernel, stride, pad, groups;
+  bool of_model = false;  // the products of the network that --model names
+  std::string peaks;
+};
+
 struct BenchOptions {
   StepOptions step;
+  OpOptions op;
   int64_t steps = 10;
   bool json = false;
 };

@@ -1,0 +1,129 @@
+// ftrun bench --op: every pass of an op, beside what the machine's peaks allow.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/ftrun/commands.h"
+#include "apps/ftrun/machine_peaks.h"
+#include "apps/ftrun/network.h"
+#include "apps/ftrun/op_choice.h"
+#include "apps/ftrun/progress.h"
+#include "apps/ops/op_runs.h"
+
+namespace ft::app {
+namespace {
+
+using ops::OpRun;
+
+struct Timing {
+  std::string name, pass;
+  OpRun op;
+  double median = 0, fastest = 0, slowest = 0;  // seconds
+  double predicted = 0;
+};
+
+// What the flag --pass calls it.
+std::string flag_of(const ops::PassName& pass) {
+  if (pass.kind == PassKind::backward_weights) return "dw";
+  return pass.kind == PassKind::forward ? "fwd" : "dx";
+}
+
+Timing measure(ops::OpMemory& memory, const std::string& name, const ops::PassName& pass, OpRun op,
+               int64_t runs) {
+  Backend& backend = memory.backend();
+  const StreamRef s = memory.stream();
+  const auto begin = backend.make_timer(), end = backend.make_timer();
+  std::vector<double> seconds;
+  for (int64_t i = -2; i < runs; ++i) {  // the first two pack weights and wake threads
+    backend.record(s, *begin);
+    op.run();
+    backend.record(s, *end);
+    backend.synchronize(s);
+    if (i >= 0) seconds.push_back(backend.seconds_between(*begin, *end));
+  }
+  std::ranges::sort(seconds);
+  Timing t{name, pass.name, std::move(op)};
+  t.median = seconds[seconds.size() / 2];
+  t.fastest = seconds.front();
+  t.slowest = seconds.back();
+  return t;
+}
+
+nlohmann::ordered_json json_of(const Timing& t) {
+  return {{"case", t.name},
+          {"pass", t.pass},
+          {"ms", 1e3 * t.median},
+          {"ms_min", 1e3 * t.fastest},
+          {"ms_max", 1e3 * t.slowest},
+          {"gflop", 1e-9 * t.op.flops},
+          {"gbyte", 1e-9 * t.op.bytes},
+          {"gflop_per_s", 1e-9 * t.op.flops / t.median},
+          {"gb_per_s", 1e-9 * t.op.bytes / t.median},
+          {"predicted_ms", 1e3 * t.predicted},
+          {"ratio", t.predicted / t.median},
+          {"workspace_bytes", t.op.workspace},
+          {"algorithm", t.op.algorithm}};
+}
+
+void print_table(const std::vector<Timing>& timings) {
+  size_t width = 4;
+  for (const Timing& t : timings) width = std::max(width, t.name.size());
+  fmt::print("{:<{}}  {:<16} {:>10} {:>8} {:>7} {:>10} {:>6} {:>11}  algorithm\n", "case", width,
+             "pass", "ms", "GFLOP/s", "GB/s", "predicted", "ratio", "workspace");
+  for (const Timing& t : timings)
+    fmt::print("{:<{}}  {:<16} {:>10.3f} {:>8} {:>7.1f} {:>10.3f} {:>4.0f} % {:>11}  {}\n", t.name,
+               width, t.pass, 1e3 * t.median,
+               t.op.flops > 0 ? fmt::format("{:.1f}", 1e-9 * t.op.flops / t.median) : "",
+               1e-9 * t.op.bytes / t.median, 1e3 * t.predicted, 100 * t.predicted / t.median,
+               t.op.workspace > 0 ? bytes_text(static_cast<double>(t.op.workspace)) : "",
+               t.op.algorithm);
+}
+
+}  // namespace
+
+int run_op_bench(const BenchOptions& o) {
+  Peaks peaks;
+  if (!o.op.peaks.empty()) peaks = parse_peaks(o.op.peaks);
+  const auto cases = chosen_ops(o.op, o.step);
+  const CommonOptions& common = o.step.common;
+  const ChosenBackend chosen = choose_backend(common.device, {common.threads});
+  Backend& backend = *chosen.backend;
+  const DType compute = numerics_of(common.precision, backend).compute;
+  const auto stream = backend.make_stream();
+  if (o.op.peaks.empty()) peaks = measure_peaks(backend, stream->ref(), common.precision == "tf32");
+
+  ops::OpMemory memory(backend, stream->ref());
+  std::vector<Timing> timings;
+  for (const ops::OpCase& c : cases)
+    for (const ops::PassName& pass : ops::passes_of(c.op)) {
+      if (o.op.pass != "all" && o.op.pass != flag_of(pass)) continue;
+      timings.push_back(
+          measure(memory, c.name, pass, ops::prepare(memory, c.op, pass.kind, compute), o.steps));
+      timings.back().predicted =
+          peaks.roofline(compute, timings.back().op.flops, timings.back().op.bytes);
+      timings.back().op.run = nullptr;  // gives plan and weights back
+    }
+  if (timings.empty())
+    throw Error(2003, "--pass", fmt::format("\"{}\" is not a pass of {}", o.op.pass, o.op.op),
+                "use --pass all to see which there are");
+  if (o.json) {
+    nlohmann::ordered_json json = {{"device", backend.describe()},
+                                   {"precision", common.precision},
+                                   {"runs", o.steps},
+                                   {"peaks",
+                                    {{"f32_gflop_per_s", 1e-9 * peaks.f32},
+                                     {"bf16_gflop_per_s", 1e-9 * peaks.bf16},
+                                     {"gb_per_s", 1e-9 * peaks.memory}}}};
+    for (const Timing& t : timings) json["ops"].push_back(json_of(t));
+    fmt::print("{}\n", json.dump());
+    return 0;
+  }
+  fmt::print("{} on {}, median of {}; peaks {:.1f} GFLOP/s in f32, {:.1f} in bf16, {:.1f} GB/s\n",
+             common.precision, backend.describe(), o.steps, 1e-9 * peaks.f32, 1e-9 * peaks.bf16,
+             1e-9 * peaks.memory);
+  print_table(timings);
+  return 0;
+}
+
+}  // namespace ft::app
