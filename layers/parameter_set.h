@@ -34,6 +34,7 @@ class ParameterSet {
   // Views. grad is empty for a parameter that does not train.
   const Tensor& value(int parameter) const { return slots_[static_cast<size_t>(parameter)].value; }
   const Tensor& grad(int parameter) const { return slots_[static_cast<size_t>(parameter)].grad; }
+  const std::string& name(int parameter) const { return graph_.parameters()[static_cast<size_t>(parameter)].name; }
   ParamView view(int parameter) const;
   // Moves whenever the values of the parameter change.
   uint64_t version(int parameter) const;

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include <algorithm>
+
+#include "apps/ftrun/config_args.h"
 #include "apps/ftrun/flag_values.h"
 #include "apps/ftrun/op_choice.h"
 
@@ -76,6 +79,7 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   c->add_option("--model", o.model, "alexnet, alexnet-tv, resnet50 or resnet50-v1 (default: that of the weights)");
   c->add_option("--weights", o.weights, "weight file to start from; without: from scratch");
   c->add_option("--out", o.out, "folder of the run")->required();
+  c->add_option("--config", o.config, "TOML file with the same names as the flags, for example a run.toml; flags win");
   c->add_flag("--force", o.force, "write into a folder that holds another run");
   add_data(c, o.data);
   add_common(c, o.common);
@@ -102,6 +106,12 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   c->add_option("--unfreeze", o.unfreeze, "parameters that train all the same");
   c->add_option("--bn", o.bn, "batch, running or frozen, for every batch-norm")->check(one_of({"batch", "running", "frozen"}));
   c->add_option("--bn-final", o.bn_final, "statistics in the end: running, or of the whole population")->check(one_of({"running", "population"}));
+  c->add_option("--clip", o.clip, "none, value=X, l2norm=X (each tensor) or global-l2norm=X: bound of the gradients")
+      ->check(clip_value())
+      ->capture_default_str();
+  c->add_option("--class-weights", o.class_weights, "none, balanced, or CLASS=W,...: how much a class counts in the loss")
+      ->check(class_weights_value())
+      ->capture_default_str();
   c->add_option("--input-size", o.input_size, "side of the network's input (default: that of the weights, or the published one)")->check(size_value());
   c->add_option("--resize", o.resize, "squash; crop: short side, then centre; letterbox: all of it on a border")->check(one_of({"squash", "crop", "letterbox"}));
   c->add_option("--mean", o.mean, "weights: the recipe's; dataset: of the training images")->check(one_of({"weights", "dataset"}));
@@ -110,6 +120,12 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   c->add_option("--feature-cache", o.feature_cache, "keep what the frozen layers make of each image: auto, memory, disk or off")->check(one_of({"auto", "memory", "disk", "off"}))->capture_default_str();
   c->add_option("--feature-cache-bytes", o.feature_cache_bytes, "memory that it may take (default: half of what is available)")->check(between(int64_t{0}, int64_t{1} << 50, "a whole number of bytes"));
   c->add_option("--val-every", o.val_every, "epoch, or a number of steps")->check(epoch_or_steps());
+  c->add_option("--val-subset", o.val_subset, "images of an intermediate validation, chosen by the seed; 0: all")
+      ->check(between(int64_t{0}, int64_t{1000000}, "a whole number from 0 to 1000000"))
+      ->capture_default_str();
+  c->add_option("--patience", o.patience, "end after so many validations in a row without a better one; 0: never")
+      ->check(between(int64_t{0}, int64_t{1000000}, "a whole number from 0 to 1000000"))
+      ->capture_default_str();
   c->add_option("--print", o.print, "pictures: train-set,test-set,confusion,gradcam or none")->check(picture_list())->capture_default_str();
   return c;
 }
@@ -190,10 +206,16 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_flag("--force", out.demo_data.force, "draw into a folder that is not empty");
 }
 
-}  // namespace
+// Names of a command's flags; with `switches`, only of those without a value.
+std::vector<std::string> flags_of(const CLI::App& command, bool switches) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options())
+    if (!option->get_positional() && (!switches || option->get_expected_max() == 0))
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
 
-bool parse_command_line(int argc, char** argv, CommandLine& out) {
-  CLI::App app{"ftrun: fine-tune vision networks, small and fast", "ftrun"};
+void build(CLI::App& app, CommandLine& out) {
   app.set_version_flag("--version", "ftrun " FT_VERSION);
   app.require_subcommand(0, 1);
   app.get_formatter()->column_width(30);
@@ -204,8 +226,14 @@ bool parse_command_line(int argc, char** argv, CommandLine& out) {
     for (CLI::Option* option : sub->get_options())
       if (option->get_expected_max() == 0) option->disable_flag_override();
   }
+}
+
+// False: help or version was printed.
+bool parse(CLI::App& app, std::vector<std::string> args) {
   try {
-    app.parse(argc, argv);
+    std::ranges::reverse(args);  // as CLI11 wants them
+    app.parse(args);
+    if (!app.get_subcommands().empty()) refuse_flags_as_values(*app.get_subcommands()[0]);
   } catch (const CLI::CallForHelp&) {
     fmt::print("{}", app.help());
     return false;
@@ -215,11 +243,30 @@ bool parse_command_line(int argc, char** argv, CommandLine& out) {
   } catch (const CLI::ParseError& fault) {
     throw told(fault, app);
   }
-  if (app.get_subcommands().empty()) {
-    fmt::print("{}", app.help());
-    return false;
+  if (!app.get_subcommands().empty()) return true;
+  fmt::print("{}", app.help());
+  return false;
+}
+
+}  // namespace
+
+bool parse_command_line(int argc, char** argv, CommandLine& out) {
+  CLI::App app{"ftrun: fine-tune vision networks, small and fast", "ftrun"};
+  build(app, out);
+  std::vector<std::string> args(argv + 1, argv + argc);
+  ConfigArgs config;
+  if (!args.empty() && args[0] == "finetune") {
+    const CLI::App& command = *app.get_subcommand("finetune");
+    config = config_args(args, flags_of(command, false), flags_of(command, true));
+    args.insert(args.begin() + 1, config.args.begin(), config.args.end());
   }
-  refuse_flags_as_values(*app.get_subcommands()[0]);
+  try {
+    if (!parse(app, std::move(args))) return false;
+  } catch (const Error& e) {
+    const auto place = config.places.find(e.where());
+    if (place == config.places.end()) throw;
+    throw Error(e.number(), place->second, e.where().substr(2) + ": " + e.seen(), e.remedy());
+  }
   out.command = app.get_subcommands()[0]->get_name();
   return true;
 }

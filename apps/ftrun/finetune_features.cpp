@@ -30,7 +30,7 @@ void FinetuneRun::open_features() {
   needs.mode = options_.feature_cache;
   needs.row_bytes = front->row_bytes();
   needs.train = split("train").samples.size();
-  needs.val = split("val").samples.size();
+  needs.val = validation_split().samples.size();
   needs.train_repeats = differs.empty();
   needs.memory = options_.feature_cache_bytes.value_or(
       static_cast<size_t>(kMemoryShare * static_cast<double>(available_memory())));
@@ -58,7 +58,7 @@ void FinetuneRun::print_features() const {
 RunForecast FinetuneRun::forecast() const {
   const double train =
       static_cast<double>(split("train").samples.size()) - static_cast<double>(plan_.dropped);
-  const double val = static_cast<double>(split("val").samples.size());
+  const double val = static_cast<double>(validation_split().samples.size());
   RunForecast f;
   const int64_t steps = plan_.batches * settings_.epochs;
   f.validations = settings_.val_every == 0

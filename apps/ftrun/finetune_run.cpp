@@ -32,10 +32,14 @@ LoaderOptions FinetuneRun::loader_options() const {
 void FinetuneRun::train() {
   const int64_t images = static_cast<int64_t>(split("train").samples.size()) - plan_.dropped;
   Progress progress("training", settings_.epochs * images);
-  if (features_.train == nullptr) return train_epochs(0, settings_.epochs, false, progress);
-  train_epochs(0, 1, false, progress);
-  complete_store(*features_.train, split("train").samples, decode_, loader_options(), *feed_, stream_->ref());
-  train_epochs(1, settings_.epochs, true, progress);
+  train_epochs(0, features_.train == nullptr ? settings_.epochs : 1, false, progress);
+  if (features_.train != nullptr && settings_.epochs > 1 && !out_of_patience()) {
+    complete_store(*features_.train, split("train").samples, decode_, loader_options(), *feed_, stream_->ref());
+    train_epochs(1, settings_.epochs, true, progress);
+  }
+  if (out_of_patience())
+    fmt::print("ended by --patience at step {}: {} without a better one\n", trainer_->state().step,
+               counted(not_better_, "validation"));
 }
 
 // stored: from features that are all there; nothing is decoded. Else from images.
@@ -48,7 +52,7 @@ void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress
   if (stored) l = feature_rows(l, *features_.train);
   Loader loader(samples, stored ? read_features(*features_.train) : decode_, l);
   loader.start(static_cast<uint64_t>(first), 0, static_cast<uint64_t>(end));
-  for (int64_t epoch = first; epoch < end; ++epoch) train_epoch(epoch, loader, stored, progress);
+  for (int64_t epoch = first; epoch < end && !out_of_patience(); ++epoch) train_epoch(epoch, loader, stored, progress);
   progress.finish();
   if (!stored) loader_stats_ = loader.stats();
 }
@@ -81,8 +85,9 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
     const bool last_of_run = last && epoch + 1 == settings_.epochs;
     if (last_of_run) settle_statistics();
     if (settings_.val_every > 0 && validation_due(trainer_->state().step, last_of_run)) validate();
-    if (stop_signal() != 0 && !last) log_training(epoch, sum, epoch_s);
+    if (stop_signal() != 0) log_training(epoch, sum, epoch_s);
     stop_if_asked();
+    if (out_of_patience()) break;
   }
   trainer_->end_epoch();
   epochs_.emplace_back(trainer_->state().step, sum);
@@ -158,7 +163,8 @@ std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what,
 
 void FinetuneRun::validate() {
   const double before = seconds();
-  const std::vector<ImageResult> results = evaluate(split("val"), "validation", features_.val.get());
+  const std::vector<ImageResult> results =
+      evaluate(validation_split(), "validation", features_.val.get());
   double loss = 0, correct = 0;
   for (const ImageResult& r : results) {
     loss += r.loss;
@@ -173,7 +179,10 @@ void FinetuneRun::validate() {
   const Validation& now = validations_.back();
   if (!best_ || now.accuracy > best_->accuracy || (now.accuracy == best_->accuracy && now.loss < best_->loss)) {
     best_ = now;
+    not_better_ = 0;
     take_best();
+  } else {
+    ++not_better_;
   }
   save_progress();
 }
@@ -253,13 +262,16 @@ void FinetuneRun::write_results() {
   save_best();
   for (const auto& [parameter, values] : best_values_) network_.parameters->set(parameter, values, stream_->ref());
 
-  fmt::print("\nbest validation accuracy {:.2f} % (step {}); everything below is that network\n",
-             100 * best_->accuracy, best_->step);
+  fmt::print("\nbest validation accuracy {:.2f} % (step {}{}); everything below is that network\n",
+             100 * best_->accuracy, best_->step,
+             val_subset_ ? ", " + counted(options_.val_subset, "image") : "");
+  if (trainer_->state().clipped > 0)
+    fmt::print("clipped     {} of {}\n", trainer_->state().clipped, counted(trainer_->state().step, "step"));
   ResultWriter writer(&*folder_, network_.classes);
   for (const char* name : {"val", "test"}) {
     const Split* s = data_.data.find(name);
     if (s == nullptr || s->samples.empty()) continue;
-    writer.add_split(*s, evaluate(*s, name, s == &split("val") ? features_.val.get() : nullptr));
+    writer.add_split(*s, evaluate(*s, name, s == &validation_split() ? features_.val.get() : nullptr));
   }
   CurveData curves;
   const double per_epoch = static_cast<double>(plan_.batches);

@@ -49,6 +49,7 @@ class FinetuneRun {
   void open_device();
   void load_file();
   void find_images();
+  void choose_validation();
   void build_network();
   void compile();
   uint64_t output_bytes() const;
@@ -56,6 +57,7 @@ class FinetuneRun {
   void print_header();
   void print_data() const;
   void print_parameters() const;
+  void print_training() const;
   void print_forecast();
   // finetune_features.cpp: the frozen front of the network
   void open_features();
@@ -82,6 +84,9 @@ class FinetuneRun {
   std::vector<ImageResult> evaluate(const Split& split, const char* what, FeatureStore* store);
 
   const Split& split(const char* name) const { return *data_.data.find(name); }
+  // What validate() looks at: positions in it are not those of split("val") where --val-subset chose.
+  const Split& validation_split() const { return val_subset_ ? *val_subset_ : split("val"); }
+  bool out_of_patience() const { return options_.patience > 0 && not_better_ >= options_.patience; }
   double seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
@@ -93,6 +98,7 @@ class FinetuneRun {
   std::unique_ptr<Stream> stream_;
   std::optional<WeightFile> file_;
   Prescanned data_;
+  std::optional<Split> val_subset_;
   std::optional<RunFolder> folder_;
   Network network_;
   LoadReport loaded_;
@@ -111,6 +117,7 @@ class FinetuneRun {
   std::vector<Validation> validations_;
   std::vector<std::pair<int64_t, StepReport>> epochs_;  // step at the end, sums of the epoch
   std::optional<Validation> best_;
+  int64_t not_better_ = 0;  // validations since the best one
   std::vector<std::pair<int, std::vector<float>>> best_values_;  // what may move: parameter, values
   int64_t best_saved_ = -1, last_saved_ = -1;  // steps whose networks lie in best.h5 and last.h5
   TimeShare tables_share_{0.02}, weights_share_{0.05};

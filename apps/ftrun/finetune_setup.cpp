@@ -5,6 +5,8 @@
 #include <filesystem>
 
 #include "apps/ftrun/finetune_run.h"
+#include "apps/ftrun/class_weights.h"
+#include "apps/ftrun/pictures.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/stop_request.h"
 #include "models/transfer.h"
@@ -65,7 +67,18 @@ void FinetuneRun::find_images() {
   for (const std::string& p : {options_.data.data, options_.data.train, options_.data.val, options_.data.test})
     if (!p.empty()) inputs.emplace_back(p);
   data_ = find_data(options_.data, {});
+  choose_validation();
   folder_ = make_run_folder(options_.out, options_.force, inputs);
+}
+
+// The images of an intermediate validation: all, or some of them that depend on the seed alone.
+void FinetuneRun::choose_validation() {
+  const Split& all = split("val");
+  if (options_.val_subset == 0 || options_.val_subset >= static_cast<int64_t>(all.samples.size())) return;
+  val_subset_ = all;
+  val_subset_->samples.clear();
+  for (size_t i : choose(all.samples.size(), static_cast<size_t>(options_.val_subset), options_.common.seed))
+    val_subset_->samples.push_back(all.samples[i]);
 }
 
 void FinetuneRun::build_network() {
@@ -134,6 +147,9 @@ void FinetuneRun::compile() {
                 settings_.lr, options_.drop_factor, options_.drop_period};
   t.numerics = numerics_of(options_.common.precision, *backend_.backend);
   t.bn = bn_override(options_.bn);
+  parse_clip(options_.clip, t.clip);
+  t.class_weights = class_weights(options_.class_weights, network_.classes,
+                                  class_counts(split("train"), network_.classes.size()));
   const int64_t samples = static_cast<int64_t>(split("train").samples.size());
   plan_ = plan_epoch(samples, settings_.batch, options_.drop_last);
   const int64_t most = std::min({settings_.micro_batch, settings_.batch, samples});
@@ -208,6 +224,24 @@ void FinetuneRun::print_parameters() const {
     fmt::print("note        --bn-final population does nothing: no batch-norm uses statistics of the batch\n");
 }
 
+void FinetuneRun::print_training() const {
+  ClipSpec clip;
+  parse_clip(options_.clip, clip);
+  if (clip.kind != ClipSpec::Kind::none) fmt::print("clipping    {}\n", describe(clip));
+  const std::vector<double> weights = class_weights(options_.class_weights, network_.classes,
+                                                    class_counts(split("train"), network_.classes.size()));
+  std::string list;
+  for (size_t c = 0; c < weights.size() && c < 12; ++c)
+    list += fmt::format("{}{} {:.4g}", c ? ", " : "", escape(network_.classes[c]), weights[c]);
+  if (!weights.empty()) fmt::print("weighing    {}{}\n", list, weights.size() > 12 ? ", …" : "");
+  const size_t val = split("val").samples.size();
+  if (validation_split().samples.size() < val)
+    fmt::print("validation  {} of {} images, the same each time; all of them at the end\n",
+               validation_split().samples.size(), val);
+  if (options_.patience > 0)
+    fmt::print("patience    ends after {} in a row without a better one\n", counted(options_.patience, "validation"));
+}
+
 void FinetuneRun::print_forecast() {
   const double parameters = static_cast<double>(network_.parameters->bytes());
   const double optimizer = static_cast<double>(trainer_->optimizer_bytes() + feed_->bytes());
@@ -233,6 +267,7 @@ void FinetuneRun::print_forecast() {
 void FinetuneRun::print_header() {
   print_data();
   print_parameters();
+  print_training();
   print_forecast();
   std::fflush(stdout);
 }

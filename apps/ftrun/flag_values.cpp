@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "apps/ftrun/class_weights.h"
+#include "apps/ftrun/clip.h"
 #include "models/patterns.h"
 
 namespace ft::app {
@@ -143,6 +145,21 @@ CLI::Validator picture_list() {
             return std::string{};
           },
           "", "pictures"};
+}
+
+CLI::Validator clip_value() {
+  return {[](std::string& text) {
+            ClipSpec spec;
+            return parse_clip(text, spec)
+                       ? std::string{}
+                       : "\"" + text +
+                             "\" is not none, value=X, l2norm=X or global-l2norm=X with X above 0";
+          },
+          "", "clip"};
+}
+
+CLI::Validator class_weights_value() {
+  return {[](std::string& text) { return check_class_weights(text); }, "", "weights"};
 }
 
 CLI::Validator epoch_or_steps() {

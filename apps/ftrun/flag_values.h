@@ -47,6 +47,8 @@ CLI::Validator seed_value();    // 0 to 2^63 - 1, what run.toml can hold
 CLI::Validator one_of(const std::vector<std::string>& allowed);
 // Comma-separated names of pictures.
 CLI::Validator picture_list();
+CLI::Validator clip_value();           // apps/ftrun/clip.h
+CLI::Validator class_weights_value();  // apps/ftrun/class_weights.h
 // "epoch" or a number of steps.
 CLI::Validator epoch_or_steps();
 

@@ -31,7 +31,7 @@ using FactorList = std::vector<std::pair<std::string, std::pair<double, double>>
 struct FinetuneOptions {
   CommonOptions common;
   DataOptions data;
-  std::string model, weights, out;
+  std::string model, weights, out, config;
   bool force = false;
   std::string protocol;  // "" or "matlab"
   // optimisation
@@ -49,6 +49,7 @@ struct FinetuneOptions {
   bool head_lr_factor_given = false;
   FactorList lr_factors, decay_factors;
   std::string freeze, unfreeze, bn, bn_final;
+  std::string clip = "none", class_weights = "none";
   // input
   std::optional<int> input_size;
   std::string resize;  // squash, crop, letterbox
@@ -58,6 +59,8 @@ struct FinetuneOptions {
   std::optional<size_t> feature_cache_bytes;  // of memory
   // what a person sees
   std::string val_every;  // "epoch" or a number of iterations
+  int64_t val_subset = 0;  // images of an intermediate validation; 0: all
+  int64_t patience = 0;    // validations without a better one before the end; 0: never
   std::string print = "train-set,test-set,confusion,gradcam";
 };
 

@@ -40,7 +40,8 @@ Trainer::Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOp
       backend_(backend),
       feed_(feed),
       options_(options),
-      sgd_(*network.parameters, backend, options.sgd) {
+      sgd_(*network.parameters, backend, options.sgd),
+      clip_(options.clip, *network.parameters, backend) {
   options_.micro_batch = std::min({options_.micro_batch, options_.batch, samples});
   const EpochPlan plan = plan_epoch(samples, options_.batch, options_.drop_last);
   for (int64_t n : {std::min(options_.batch, samples), plan.last_size}) {
@@ -110,10 +111,23 @@ StepReport Trainer::step(const Rows& rows, StreamRef s, const std::function<std:
     if (!std::isfinite(report.loss_sum)) report_not_finite(rows, first, n, s, names);
     if (split) backend_.add(s, sums_, network_.parameters->gradients(), sums_);
   }
-  sgd_.step(s, split ? sums_ : network_.parameters->gradients(), device_state_);
+  const Tensor& gradients = split ? sums_ : network_.parameters->gradients();
+  if (clip_.apply(gradients, s)) ++state_.clipped;
+  sgd_.step(s, gradients, device_state_);
   ++state_.step;
   ++state_.batch_in_epoch;
   return report;
+}
+
+// Gradient of the step's mean loss with respect to the loss of each image: its share of the batch.
+void Trainer::fill_seed(const Batch& batch, int64_t first, int64_t n) {
+  const auto weight = [&](size_t i) {
+    return options_.class_weights.empty() ? 1.0 : options_.class_weights[static_cast<size_t>(batch.labels[i])];
+  };
+  double all = 0;
+  for (size_t i = 0; i < static_cast<size_t>(batch.size()); ++i) all += weight(i);
+  for (size_t i = 0; i < static_cast<size_t>(n); ++i)
+    seed_[i] = all > 0 ? static_cast<float>(weight(static_cast<size_t>(first) + i) / all) : 0.0f;
 }
 
 // The feed comes first: the front of the network runs in the same memory.
@@ -122,7 +136,7 @@ Executor& Trainer::fill_inputs(const Rows& rows, int64_t first, int64_t n, Strea
   upload_state(first, s);
   feed_.load(rows, first, n, executor, s);
   backend_.upload(s, rows.batch.labels.data() + first, executor.value(network_.model.labels));
-  std::fill_n(seed_.begin(), n, static_cast<float>(1.0 / static_cast<double>(rows.batch.size())));
+  fill_seed(rows.batch, first, n);
   backend_.upload(s, seed_.data(), executor.gradient(network_.model.loss));
   return executor;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "apps/ftrun/clip.h"
 #include "apps/ftrun/feed.h"
 #include "apps/ftrun/population.h"
 #include "layers/executor.h"
@@ -24,12 +25,17 @@ struct TrainerOptions {
   Schedule schedule;
   NumericsPolicy numerics;
   std::optional<BnMode> bn;
+  ClipSpec clip;
+  // A weight a class, or none. The gradient of a step is then the weighted mean over its images, sum of w * dloss over
+  // sum of w (as PyTorch); what is reported stays the plain mean.
+  std::vector<double> class_weights;
 };
 
 struct TrainerState {
   int64_t epoch = 0;  // completed epochs
   int64_t step = 0;   // completed steps of the whole run
   int64_t batch_in_epoch = 0;
+  int64_t clipped = 0;  // steps whose gradients were clipped
 };
 
 // What one step saw, before its update.
@@ -75,6 +81,7 @@ class Trainer {
   [[noreturn]] void report_not_finite(const Rows& rows, int64_t first, int64_t n, StreamRef s,
                                       const std::function<std::string(uint32_t)>& names);
   void upload_state(int64_t first, StreamRef s);
+  void fill_seed(const Batch& batch, int64_t first, int64_t n);
 
   Network& network_;
   Backend& backend_;
@@ -82,6 +89,7 @@ class Trainer {
   TrainerOptions options_;
   TrainerState state_;
   Sgd sgd_;
+  GradientClip clip_;
   std::map<int64_t, Compiled> sizes_;
   Tensor sums_, device_state_;
   StepState host_state_;
