@@ -35,11 +35,17 @@ void FinetuneRun::train() {
   train_epochs(0, features_.train == nullptr ? settings_.epochs : 1, false, progress);
   if (features_.train != nullptr && settings_.epochs > 1 && !out_of_patience()) {
     complete_store(*features_.train, split("train").samples, decode_, loader_options(), *feed_, stream_->ref());
+    train_stored_ = true;
     train_epochs(1, settings_.epochs, true, progress);
   }
-  if (out_of_patience())
-    fmt::print("ended by --patience at step {}: {} without a better one\n", trainer_->state().step,
-               counted(not_better_, "validation"));
+  if (!out_of_patience()) return;
+  fmt::print("ended by --patience at step {}: {} without a better one\n", trainer_->state().step,
+             counted(not_better_, "validation"));
+  const bool early = trainer_->state().step < settings_.epochs * plan_.batches;
+  if (early && settle_statistics()) {
+    last_saved_ = -1;  // the same step, another network
+    validate();
+  }
 }
 
 // stored: from features that are all there; nothing is decoded. Else from images.
@@ -98,12 +104,12 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
 }
 
 // Behind the last step: --bn-final population. Every training image once, in order, as validation sees it.
-void FinetuneRun::settle_statistics() {
-  if (settings_.bn_final != "population") return;
+bool FinetuneRun::settle_statistics() {
+  if (settings_.bn_final != "population") return false;
   PopulationStatistics statistics = trainer_->make_statistics();
-  if (statistics.empty()) return;
+  if (statistics.empty()) return false;
   const std::vector<Sample>& samples = split("train").samples;
-  const bool stored = features_.train != nullptr && settings_.epochs > 1;  // complete from the second epoch on
+  const bool stored = features_.train != nullptr && train_stored_;
   LoaderOptions l = loader_options();
   l.shuffle = Shuffle::never;
   l.flip = false;
@@ -119,6 +125,7 @@ void FinetuneRun::settle_statistics() {
   }
   progress.finish();
   statistics.write(stream_->ref());
+  return true;
 }
 
 void FinetuneRun::log_training(int64_t epoch, const StepReport& sum, double epoch_s) {

@@ -67,7 +67,7 @@ class FinetuneRun {
   void train();
   LoaderOptions loader_options() const;
   void train_epochs(int64_t first, int64_t end, bool stored, class Progress& progress);
-  void settle_statistics();
+  bool settle_statistics();  // true if statistics changed
   void train_epoch(int64_t epoch, Loader& loader, bool stored, class Progress& progress);
   bool validation_due(int64_t step, bool last) const;
   void validate();
@@ -117,6 +117,7 @@ class FinetuneRun {
   std::vector<Validation> validations_;
   std::vector<std::pair<int64_t, StepReport>> epochs_;  // step at the end, sums of the epoch
   std::optional<Validation> best_;
+  bool train_stored_ = false;  // every training image has its features: from the second epoch on
   int64_t not_better_ = 0;  // validations since the best one
   std::vector<std::pair<int, std::vector<float>>> best_values_;  // what may move: parameter, values
   int64_t best_saved_ = -1, last_saved_ = -1;  // steps whose networks lie in best.h5 and last.h5

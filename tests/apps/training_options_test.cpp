@@ -258,7 +258,7 @@ TEST_F(Ftrun, a_wrong_setting_is_told_with_file_line_and_the_nearest_name) {
   const auto with = [&](const std::string& text) {
     write_file(*dir / "settings.toml", text);
     return ftrun({"finetune", "--config", *dir / "settings.toml", "--out", *dir / "no", "--data",
-                  *dir / "nothing", "--model", "resnet50"});
+                  *dir / "absent", "--model", "resnet50"});
   };
   expect_error(with("[options]\nlr = 0.1\nmomentun = 0.5\n"), 2, "2092",
                "settings.toml:3: \"momentun\" is not a setting; did you mean momentum?");
@@ -270,7 +270,7 @@ TEST_F(Ftrun, a_wrong_setting_is_told_with_file_line_and_the_nearest_name) {
   expect_error(with("config = \"x\"\n"), 2, "2092", "\"config\" is not a setting");
   expect_error(with("lr = \n"), 2, "2090", "settings.toml:1:");
   expect_error(with("[result]\nanything = 1\n[options]\nlr = 0.1\n"), 2, "2201",
-               "nothing");  // read; the data is missing
+               "absent");  // read; the data is missing
 }
 
 }  // namespace
