@@ -69,7 +69,7 @@ struct Target {
 fs::path resolve_links(const fs::path& path) {
   fs::path real = path;
   for (int hops = 0; hops < kMaxLinks; ++hops) {
-    struct stat info {};
+    struct stat info{};
     if (::lstat(real.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return real;
     std::error_code error;
     const fs::path next = fs::read_symlink(real, error);
@@ -82,7 +82,7 @@ fs::path resolve_links(const fs::path& path) {
 // An existing target must be a regular file that we may write: a rename over a device, or over a
 // file that its owner made read-only, would succeed and be wrong.
 void check_existing(Target& target) {
-  struct stat info {};
+  struct stat info{};
   if (::fstatat(target.folder.get(), target.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return;
     throw_output_error(target.shown, "stat", errno);
@@ -195,7 +195,7 @@ class TempFile {
   // False if a cleaner took the new file before it was locked. Without locks nothing is ever
   // cleaned.
   bool lock_and_own() {
-    struct stat info {};
+    struct stat info{};
     retry_interrupted([&] { return ::flock(fd_.get(), LOCK_EX); });
     return ::fstat(fd_.get(), &info) == 0 && info.st_nlink > 0;
   }

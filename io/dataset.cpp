@@ -206,11 +206,11 @@ void Scanner::compare_classes(const ScannedSplit& split) {
   std::string lacks =
       missing.empty() ? "" : fmt::format("; without images here: {}", list_names(missing, kShown));
   if (!unknown.empty())
-    throw DatasetError(2211, split.root,
-                       fmt::format("{}{}; {} does not know", expected, lacks, source), unknown,
-                       of_model ? "use weights that were tuned on these classes, or rename the folders "
-                                  "(ftrun inspect lists the classes of a file)"
-                                : "give the folders the same names in every split");
+    throw DatasetError(
+        2211, split.root, fmt::format("{}{}; {} does not know", expected, lacks, source), unknown,
+        of_model ? "use weights that were tuned on these classes, or rename the folders "
+                   "(ftrun inspect lists the classes of a file)"
+                 : "give the folders the same names in every split");
   if (missing.empty()) return;
   if (!options_.allow_missing_classes)
     throw DatasetError(2215, split.root, fmt::format("{}; without images here", expected), missing,

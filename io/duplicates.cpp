@@ -37,7 +37,7 @@ std::vector<File> files_of_equal_size(const Dataset& data) {
   std::map<int64_t, int> users;
   for (size_t s = 0; s < data.splits.size(); ++s)
     for (const Sample& sample : data.splits[s].samples) {
-      struct stat info {};
+      struct stat info{};
       const bool there = stat(sample.path.c_str(), &info) == 0;
       all.push_back({&sample, s});
       sizes.push_back(there ? static_cast<int64_t>(info.st_size) : 0);

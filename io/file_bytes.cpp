@@ -41,7 +41,7 @@ enum Fault { missing = 1, folder, not_regular, permission, empty, too_large, cha
 }
 
 UniqueFd open_regular(const std::filesystem::path& path, const FileReadOptions& o, off_t* size) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) fail_errno(path, o, errno);
   if (S_ISDIR(info.st_mode))
     fail(path, o, folder, fmt::format("is a folder, not a {}", o.what), "name the file inside it");

@@ -46,7 +46,7 @@ void classify(int fd, unsigned char type, FolderEntry* entry) {
     entry->kind = EntryKind::folder;
     return;
   }
-  struct stat info {};
+  struct stat info{};
   if (type == DT_UNKNOWN && fstatat(fd, entry->name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0)
     entry->is_link = S_ISLNK(info.st_mode);
   if (fstatat(fd, entry->name.c_str(), &info, 0) != 0) {
@@ -93,7 +93,7 @@ int list_folder(const std::string& path, std::vector<FolderEntry>* entries) {
 }
 
 bool folder_id(const std::string& path, FolderId* id) {
-  struct stat info {};
+  struct stat info{};
   if (stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return false;
   *id = {static_cast<uint64_t>(info.st_dev), static_cast<uint64_t>(info.st_ino)};
   return true;

@@ -161,7 +161,7 @@ void draw_legend(Svg& svg, double left, const std::vector<std::pair<const Curve*
   }
 }
 
-Range range_of(const Curve& a, const Curve& b, const std::vector<double> Curve::*values) {
+Range range_of(const Curve& a, const Curve& b, const std::vector<double> Curve::* values) {
   Range range;
   for (const Curve* c : {&a, &b})
     for (size_t i = 0; i < c->x.size(); ++i)

@@ -66,7 +66,7 @@ UniqueFd open_lock(const fs::path& path, const fs::path& file) {
 // The owner removes the file before it lets go of the lock, so a lock counts only on the file that
 // has the name now.
 bool is_current(int fd, const fs::path& file) {
-  struct stat held {}, named {};
+  struct stat held{}, named{};
   return ::fstat(fd, &held) == 0 && ::lstat(file.c_str(), &named) == 0 &&
          held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
@@ -84,7 +84,7 @@ UniqueFd lock_folder(const fs::path& path) {
                             owner.empty() ? "" : " (process " + owner + ")"),
                 "wait until it has ended, or choose another --out");
   }
-  if (result != 0) return {};  // a file system without locks
+  if (result != 0) return {};                                 // a file system without locks
   if (!is_current(fd.get(), file)) return lock_folder(path);  // its owner has just ended
   // For the message above only, so a full disk is no reason to stop here.
   const std::string pid = fmt::format("{}\n", ::getpid());
@@ -100,7 +100,7 @@ void check_no_run(const fs::path& path) {
 }
 
 uint64_t free_bytes(const fs::path& folder) {
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (::statvfs(folder.c_str(), &disk) != 0 || disk.f_blocks == 0)
     return std::numeric_limits<uint64_t>::max();
   return uint64_t{disk.f_bavail} * disk.f_frsize;
@@ -124,8 +124,8 @@ void require_space(const fs::path& folder, uint64_t bytes,
   if (free >= needed) return;
   const auto mib = [](uint64_t n) { return static_cast<double>(n) / 1048576.0; };
   throw Error(5017, folder.string(),
-              fmt::format("the disk has {:.0f} MiB free, and the run may write {:.0f} MiB", mib(free),
-                          mib(needed)),
+              fmt::format("the disk has {:.0f} MiB free, and the run may write {:.0f} MiB",
+                          mib(free), mib(needed)),
               "free space, or choose another --out");
 }
 

@@ -16,7 +16,7 @@ class SampleCache {
  public:
   SampleCache(size_t samples, size_t row_bytes)
       : row_bytes_(row_bytes),
-        bytes_(new (std::nothrow) uint8_t[samples * row_bytes]),
+        bytes_(new(std::nothrow) uint8_t[samples * row_bytes]),
         states_(samples) {}
 
   bool usable() const { return bytes_ != nullptr; }

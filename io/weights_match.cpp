@@ -30,7 +30,8 @@ std::string layout_hint(const Shape& expected, const Shape& found) {
   const Shape& e = expected;
   if (found == e) return {};
   if (e.size() == 4 && found == Shape{e[2], e[3], e[1], e[0]})
-    return "the file looks like height,width,in,out order (Keras): write it in out,in,height,width order";
+    return "the file looks like height,width,in,out order (Keras): write it in out,in,height,width "
+           "order";
   if (e.size() == 4 && found == Shape{e[0], e[2], e[3], e[1]})
     return "the file looks like out,height,width,in order: write it in out,in,height,width order";
   if (e.size() == 2 && found == Shape{e[1], e[0]})
@@ -57,8 +58,7 @@ std::string hint(const LoadReport& report, const WeightFile& file) {
   for (const ShapeMismatch& m : report.shape_mismatch)
     if (const std::string text = layout_hint(m.expected, m.found); !text.empty()) return text;
   if (const std::string wrapper = wrapper_of(report); !wrapper.empty())
-    return fmt::format("the names in the file begin with \"{}\": write it without that",
-                       wrapper);
+    return fmt::format("the names in the file begin with \"{}\": write it without that", wrapper);
   const auto other_head = [](const ShapeMismatch& m) {
     return m.expected.size() == m.found.size() && m.expected[0] != m.found[0] &&
            std::equal(m.expected.begin() + 1, m.expected.end(), m.found.begin() + 1);

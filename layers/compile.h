@@ -22,34 +22,35 @@ struct CompileOptions {
   NumericsPolicy numerics;
   std::optional<BnMode> bn;  // overrides the rule below for every batch-norm, frozen ones too
   ValueId to = -1;           // last value to compute; -1: the output of the last node
-  ValueId from = -1;         // computed elsewhere and given as an input: only what lies behind it runs
-  TensorSpec from_spec;      // how `from` lies in memory
-  std::vector<ValueId> keep;            // values that survive until the end of the step
-  std::vector<ValueId> keep_gradients;  // values whose gradient is computed and survives; kept as well
-  bool fuse = true;                     // rewrites on; false: one compiled node for each of the graph
-  bool reuse_memory = true;             // false: every block has its own place (for tests)
+  ValueId from = -1;     // computed elsewhere and given as an input: only what lies behind it runs
+  TensorSpec from_spec;  // how `from` lies in memory
+  std::vector<ValueId> keep;  // values that survive until the end of the step
+  std::vector<ValueId>
+      keep_gradients;        // values whose gradient is computed and survives; kept as well
+  bool fuse = true;          // rewrites on; false: one compiled node for each of the graph
+  bool reuse_memory = true;  // false: every block has its own place (for tests)
 };
 
 // What happens with the gradient of one input of a node in the backward pass.
 enum class GradientFlow : uint8_t {
-  none,        // nobody needs it
-  write,       // the first contribution: written in place
-  add,         // a further one: written aside, then added
-  pass,        // the node is a view and dx is dy: nothing runs
-  copy,        // the same, but dy has to survive: copied
-  pass_add,    // dx is dy, and is added to what is there
+  none,      // nobody needs it
+  write,     // the first contribution: written in place
+  add,       // a further one: written aside, then added
+  pass,      // the node is a view and dx is dy: nothing runs
+  copy,      // the same, but dy has to survive: copied
+  pass_add,  // dx is dy, and is added to what is there
 };
 
 // One thing that runs: a node of the graph, or several that a rewrite made one.
 struct CompiledNode {
-  int node = -1;                  // index in Graph::nodes(): the (last) node whose output it computes
-  std::string name;               // "conv1", or "conv1+bn1+relu" where fused
+  int node = -1;     // index in Graph::nodes(): the (last) node whose output it computes
+  std::string name;  // "conv1", or "conv1+bn1+relu" where fused
   std::vector<ValueId> inputs;
   ValueId output = -1;
-  std::vector<int> parameters;    // in Graph::parameters(), as the layer wants them
-  std::unique_ptr<Layer> layer;   // with plans
+  std::vector<int> parameters;   // in Graph::parameters(), as the layer wants them
+  std::unique_ptr<Layer> layer;  // with plans
   LayerPlan plan;
-  bool training = false;          // dropout on, batch statistics
+  bool training = false;  // dropout on, batch statistics
   BnMode bn = BnMode::frozen;
   bool wants_dw = false;
   bool runs_backward = false;

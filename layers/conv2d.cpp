@@ -66,7 +66,8 @@ LayerPlan Conv2d::setup(const LayerSetup& setup) {
 }
 
 void Conv2d::forward(const Pass& pass) {
-  plan_->forward(pass.stream, pass.x[0], weights_of(pass, config_.bias), {}, pass.y, pass.workspace);
+  plan_->forward(pass.stream, pass.x[0], weights_of(pass, config_.bias), {}, pass.y,
+                 pass.workspace);
 }
 
 // dx = dy * w (transposed convolution), dw = x correlated with dy, db[k] = sum of dy over n,p,q.

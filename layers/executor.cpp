@@ -7,13 +7,18 @@ namespace ft {
 
 Executor::Executor(CompiledGraph& compiled, ParameterSet& parameters, Backend& backend,
                    const Tensor& arena, const Tensor& state)
-    : compiled_(compiled), parameters_(parameters), backend_(backend), arena_(arena), state_(state) {
+    : compiled_(compiled),
+      parameters_(parameters),
+      backend_(backend),
+      arena_(arena),
+      state_(state) {
   FT_CHECK(arena.bytes() >= compiled.arena_bytes(), "the arena is smaller than the plan");
   for (const CompiledNode& c : compiled.nodes()) {
     bound_.push_back(bind(c));
     if (c.bn != BnMode::batch || c.layer->kind() != "batchnorm2d") continue;
     for (int p : c.parameters)
-      if (compiled.graph().parameters()[static_cast<size_t>(p)].is_statistic()) parameters.mark_moving(p);
+      if (compiled.graph().parameters()[static_cast<size_t>(p)].is_statistic())
+        parameters.mark_moving(p);
   }
 }
 
@@ -84,7 +89,7 @@ void Executor::forward(StreamRef s) {
     if (c.plan.alias) continue;
     Bound& b = bound_[i];
     refresh(c, b);
-    const Pass pass{backend_, s,     b.x, b.y, {}, {}, b.params, b.aux, b.forward_workspace, state_};
+    const Pass pass{backend_, s, b.x, b.y, {}, {}, b.params, b.aux, b.forward_workspace, state_};
     watched(Work::forward, c, pass, [&] { c.layer->forward(pass); });
   }
 }
@@ -98,7 +103,8 @@ void Executor::backward(StreamRef s) {
 
 void Executor::backward_node(const CompiledNode& c, Bound& b, StreamRef s) {
   if (c.plan.alias) {
-    if (c.flow[0] == GradientFlow::copy || c.flow[0] == GradientFlow::pass_add) sum_gradients(c, b, 0, s);
+    if (c.flow[0] == GradientFlow::copy || c.flow[0] == GradientFlow::pass_add)
+      sum_gradients(c, b, 0, s);
     return;
   }
   refresh(c, b);

@@ -26,8 +26,8 @@ void to_device(const Pass& pass, const std::vector<float>& host, const Tensor& t
 }  // namespace
 
 std::string FusedConv2d::settings() const {
-  return conv_.settings() + (config_.bn_epsilon ? ", batch-norm" : "") + (config_.add ? ", add" : "") +
-         (config_.relu ? ", relu" : "");
+  return conv_.settings() + (config_.bn_epsilon ? ", batch-norm" : "") +
+         (config_.add ? ", add" : "") + (config_.relu ? ", relu" : "");
 }
 
 Shape FusedConv2d::infer(const std::string& node, std::span<const Shape> x) const {
@@ -46,7 +46,8 @@ LayerPlan FusedConv2d::setup(const LayerSetup& setup) {
   plan_ = setup.backend.make_conv2d(s);
   if (config_.bn_epsilon) {
     const DType dtype = setup.numerics.compute == DType::f64 ? DType::f64 : DType::f32;
-    folded_.w = Tensor({s.weight_shape(), dtype, setup.backend.weight_layout()}, setup.backend.allocator());
+    folded_.w =
+        Tensor({s.weight_shape(), dtype, setup.backend.weight_layout()}, setup.backend.allocator());
     folded_.b = Tensor({{s.k}, dtype, Layout::plain}, setup.backend.allocator());
   }
   LayerPlan plan;
@@ -61,12 +62,15 @@ void FusedConv2d::fold(const Pass& pass) {
   const size_t bn = config_.conv.bias ? 2 : 1, channels = static_cast<size_t>(config_.conv.out);
   std::vector<float> bias(channels, 0.0f);
   if (config_.conv.bias) bias = to_host(pass, pass.params[1].value);
-  const std::vector<float> gamma = to_host(pass, pass.params[bn].value), beta = to_host(pass, pass.params[bn + 1].value),
-                           mean = to_host(pass, pass.params[bn + 2].value), variance = to_host(pass, pass.params[bn + 3].value);
+  const std::vector<float> gamma = to_host(pass, pass.params[bn].value),
+                           beta = to_host(pass, pass.params[bn + 1].value),
+                           mean = to_host(pass, pass.params[bn + 2].value),
+                           variance = to_host(pass, pass.params[bn + 3].value);
   const size_t per_channel = w.size() / channels;
   for (size_t k = 0; k < channels; ++k) {
     const double f = gamma[k] / std::sqrt(double{variance[k]} + *config_.bn_epsilon);
-    for (size_t i = k * per_channel; i < (k + 1) * per_channel; ++i) w[i] = static_cast<float>(w[i] * f);
+    for (size_t i = k * per_channel; i < (k + 1) * per_channel; ++i)
+      w[i] = static_cast<float>(w[i] * f);
     bias[k] = static_cast<float>((double{bias[k]} - mean[k]) * f + beta[k]);
   }
   to_device(pass, w, folded_.w);
@@ -74,7 +78,8 @@ void FusedConv2d::fold(const Pass& pass) {
 }
 
 void FusedConv2d::forward(const Pass& pass) {
-  Weights weights{pass.params[0].value, config_.conv.bias ? pass.params[1].value : Tensor{}, pass.params[0].version};
+  Weights weights{pass.params[0].value, config_.conv.bias ? pass.params[1].value : Tensor{},
+                  pass.params[0].version};
   if (config_.bn_epsilon) {
     uint64_t version = 0;  // versions only grow, so an equal sum means that nothing changed
     for (const ParamView& p : pass.params) version += p.version;
@@ -82,11 +87,16 @@ void FusedConv2d::forward(const Pass& pass) {
     folds_ = folded_.version = version;
     weights = folded_;
   }
-  plan_->forward(pass.stream, pass.x[0], weights, config_.add ? pass.x[1] : Tensor{}, pass.y, pass.workspace);
+  plan_->forward(pass.stream, pass.x[0], weights, config_.add ? pass.x[1] : Tensor{}, pass.y,
+                 pass.workspace);
 }
 
-void FusedConv2d::backward(const Pass&) { FT_CHECK(false, "a fused convolution has no backward pass"); }
+void FusedConv2d::backward(const Pass&) {
+  FT_CHECK(false, "a fused convolution has no backward pass");
+}
 
-std::string FusedConv2d::describe(PassKind pass) const { return plan_ ? plan_->describe(pass) : ""; }
+std::string FusedConv2d::describe(PassKind pass) const {
+  return plan_ ? plan_->describe(pass) : "";
+}
 
 }  // namespace ft

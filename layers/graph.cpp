@@ -27,7 +27,8 @@ ValueId Graph::add(const std::string& name, std::unique_ptr<Layer> layer,
   node.name = name;
   node.inputs = std::move(inputs);
   for (ValueId v : node.inputs)
-    FT_CHECK(v >= 0 && v < static_cast<ValueId>(values_.size()), "node " + name + " reads no value");
+    FT_CHECK(v >= 0 && v < static_cast<ValueId>(values_.size()),
+             "node " + name + " reads no value");
   const std::vector<Shape> x = input_shapes(node);
   const Shape y = layer->infer(name, x);
   node.first_parameter = static_cast<int>(parameters_.size());
@@ -62,7 +63,8 @@ int Graph::find_parameter(const std::string& name) const {
 
 const Node& Graph::owner(int parameter) const {
   for (const Node& node : nodes_)
-    if (parameter >= node.first_parameter && parameter < node.first_parameter + node.parameter_count)
+    if (parameter >= node.first_parameter &&
+        parameter < node.first_parameter + node.parameter_count)
       return node;
   FT_CHECK(false, "no node owns the parameter");
 }

@@ -15,11 +15,11 @@ using ValueId = int32_t;  // index into Graph::values()
 
 // The output of a node, or an input of the graph.
 struct Value {
-  std::string name;            // that of its producer, or of the input
-  Shape shape;                 // for a batch of one
-  DType dtype = DType::f32;    // i32 for labels; activations take the compute type of a compilation
-  int producer = -1;           // node, or -1 for an input of the graph
-  std::vector<int> users;      // nodes that read it, ascending
+  std::string name;          // that of its producer, or of the input
+  Shape shape;               // for a batch of one
+  DType dtype = DType::f32;  // i32 for labels; activations take the compute type of a compilation
+  int producer = -1;         // node, or -1 for an input of the graph
+  std::vector<int> users;    // nodes that read it, ascending
 };
 
 struct Node {

@@ -33,7 +33,8 @@ void draw_labels(const Graph& graph, const Value& input, const Tensor& labels, u
 GradientCheckOptions network_gradient_options() {
   GradientCheckOptions options;
   options.epsilon = 1e-6;
-  options.tolerance = 1e-4;  // without batch statistics 16 residual sums let activations, and rounding, grow 256-fold
+  options.tolerance =
+      1e-4;  // without batch statistics 16 residual sums let activations, and rounding, grow 256-fold
   options.floor = 1e-2;
   options.kink = 0;
   return options;

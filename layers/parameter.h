@@ -28,8 +28,8 @@ struct Parameter {
   Shape shape;       // logical: {K,C/G,R,S}, {O,I}, {C}
   ParamRole role = ParamRole::weight;
   Init init;
-  bool trainable = true;  // false: frozen. Running statistics never train.
-  double lr_factor = 1;   // times the base rate
+  bool trainable = true;    // false: frozen. Running statistics never train.
+  double lr_factor = 1;     // times the base rate
   double decay_factor = 1;  // times the L2 factor
 
   bool is_statistic() const {

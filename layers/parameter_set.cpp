@@ -27,11 +27,14 @@ uint64_t hash_of(const std::string& name) {
 // Large tensors by several threads; what is drawn does not depend on how many.
 void draw_normal(const Rng& rng, double deviation, std::span<float> values) {
   const int64_t count = static_cast<int64_t>(values.size());
-  const int64_t threads = count < (1 << 16) ? 1 : std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, 16);
+  const int64_t threads =
+      count < (1 << 16) ? 1 : std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, 16);
   const int64_t part = (count / threads + 2) / 2 * 2;
   std::vector<std::jthread> pool;
   for (int64_t first = part; first < count; first += part)
-    pool.emplace_back([&, first] { fill_normal(rng, deviation, values.data(), first, std::min(first + part, count)); });
+    pool.emplace_back([&, first] {
+      fill_normal(rng, deviation, values.data(), first, std::min(first + part, count));
+    });
   fill_normal(rng, deviation, values.data(), 0, std::min(part, count));
 }
 
@@ -45,8 +48,11 @@ void draw_initial(const Parameter& parameter, uint64_t seed, std::span<float> va
   if (init.kind == Init::Kind::he_normal) return draw_normal(rng, deviation, values);
   for (size_t i = 0; i < values.size(); ++i) {
     switch (init.kind) {
-      case Init::Kind::constant: values[i] = static_cast<float>(init.value); break;
-      case Init::Kind::he_normal: break;
+      case Init::Kind::constant:
+        values[i] = static_cast<float>(init.value);
+        break;
+      case Init::Kind::he_normal:
+        break;
       case Init::Kind::glorot_uniform:
         values[i] = static_cast<float>(bound * (2.0 * rng.uniform(i) - 1.0));
         break;
@@ -86,7 +92,8 @@ ParameterSet::ParameterSet(const Graph& graph, Backend& backend, DType dtype)
   gradients_ = Tensor({{trainable_}, dtype, Layout::plain}, backend.allocator());
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Shape& shape = parameters[i].shape;
-    const TensorSpec spec{shape, dtype, shape.rank() == 4 ? backend.weight_layout() : Layout::plain};
+    const TensorSpec spec{shape, dtype,
+                          shape.rank() == 4 ? backend.weight_layout() : Layout::plain};
     slots_[i].value = values_.slice(slots_[i].offset, {shape.elements()}).reinterpret(spec);
     if (slots_[i].offset < trainable_)
       slots_[i].grad = gradients_.slice(slots_[i].offset, {shape.elements()}).reinterpret(spec);
@@ -111,8 +118,9 @@ void ParameterSet::initialize(uint64_t seed, StreamRef s,
 
 void ParameterSet::set(int parameter, std::span<const float> values, StreamRef s) {
   const Tensor& t = value(parameter);
-  FT_CHECK(static_cast<int64_t>(values.size()) == t.shape().elements(),
-           "wrong number of values for " + graph_.parameters()[static_cast<size_t>(parameter)].name);
+  FT_CHECK(
+      static_cast<int64_t>(values.size()) == t.shape().elements(),
+      "wrong number of values for " + graph_.parameters()[static_cast<size_t>(parameter)].name);
   const Tensor plain({t.shape(), DType::f32, Layout::plain}, backend_.allocator());
   backend_.upload(s, values.data(), plain);
   backend_.convert(s, plain, t);

@@ -25,7 +25,8 @@ class ParameterSet {
   ParameterSet(const Graph& graph, Backend& backend, DType dtype = DType::f32);
 
   // Draws every parameter (that `wanted` names, where given) by its Init, as a function of `seed` and its name.
-  void initialize(uint64_t seed, StreamRef s, const std::function<bool(const Parameter&)>& wanted = {});
+  void initialize(uint64_t seed, StreamRef s,
+                  const std::function<bool(const Parameter&)>& wanted = {});
   // Values in logical order (K,C,R,S …) from and to the host; waits for `s`.
   void set(int parameter, std::span<const float> values, StreamRef s);
   std::vector<float> get(int parameter, StreamRef s) const;
@@ -34,7 +35,9 @@ class ParameterSet {
   // Views. grad is empty for a parameter that does not train.
   const Tensor& value(int parameter) const { return slots_[static_cast<size_t>(parameter)].value; }
   const Tensor& grad(int parameter) const { return slots_[static_cast<size_t>(parameter)].grad; }
-  const std::string& name(int parameter) const { return graph_.parameters()[static_cast<size_t>(parameter)].name; }
+  const std::string& name(int parameter) const {
+    return graph_.parameters()[static_cast<size_t>(parameter)].name;
+  }
   ParamView view(int parameter) const;
   // Moves whenever the values of the parameter change.
   uint64_t version(int parameter) const;
@@ -42,8 +45,8 @@ class ParameterSet {
   void mark_moving(int parameter) { slots_[static_cast<size_t>(parameter)].moving = true; }
 
   const std::vector<ParameterGroup>& groups() const { return groups_; }
-  const Tensor& values() const { return values_; }        // flat, trainable part first
-  const Tensor& gradients() const { return gradients_; }  // flat, trainable part only
+  const Tensor& values() const { return values_; }           // flat, trainable part first
+  const Tensor& gradients() const { return gradients_; }     // flat, trainable part only
   int64_t trainable_elements() const { return trainable_; }  // padding included
   size_t bytes() const;
 

@@ -39,9 +39,7 @@ LayerPlan Add::setup(const LayerSetup& setup) {
   return plan;
 }
 
-void Add::forward(const Pass& pass) {
-  pass.backend.add(pass.stream, pass.x[0], pass.x[1], pass.y);
-}
+void Add::forward(const Pass& pass) { pass.backend.add(pass.stream, pass.x[0], pass.x[1], pass.y); }
 
 // Both inputs receive dy as it is.
 void Add::backward(const Pass& pass) {

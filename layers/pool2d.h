@@ -32,7 +32,9 @@ class AdaptiveAvgPool2d : public Layer {
   AdaptiveAvgPool2d(int64_t p, int64_t q) : p_(p), q_(q) {}
   std::string_view kind() const override { return "adaptive_avg_pool2d"; }
   std::string settings() const override;
-  std::unique_ptr<Layer> clone() const override { return std::make_unique<AdaptiveAvgPool2d>(p_, q_); }
+  std::unique_ptr<Layer> clone() const override {
+    return std::make_unique<AdaptiveAvgPool2d>(p_, q_);
+  }
   Shape infer(const std::string& node, std::span<const Shape> x) const override;
   LayerPlan setup(const LayerSetup& setup) override;
   void forward(const Pass& pass) override;

@@ -29,8 +29,8 @@ void SoftmaxCrossEntropy::forward(const Pass& pass) {
 // dlogits[n,c] = dloss[n] * (probability[n,c] - [c == label[n]]).
 void SoftmaxCrossEntropy::backward(const Pass& pass) {
   if (!pass.dx[0].empty())
-    pass.backend.softmax_cross_entropy_backward(
-        pass.stream, pass.aux.reinterpret(probability_), pass.x[1], pass.dy, pass.dx[0]);
+    pass.backend.softmax_cross_entropy_backward(pass.stream, pass.aux.reinterpret(probability_),
+                                                pass.x[1], pass.dy, pass.dx[0]);
 }
 
 }  // namespace ft

@@ -35,7 +35,8 @@ std::string quoted(const std::string& text) {
 std::string place(const CompiledGraph& compiled, ValueId v) {
   const CompiledValue& value = compiled.values()[static_cast<size_t>(v)];
   if (value.block == -1) return "";
-  return fmt::format("  {:>9.2f} MiB @{:<12} {}", static_cast<double>(value.spec.bytes()) / 1048576.0,
+  return fmt::format("  {:>9.2f} MiB @{:<12} {}",
+                     static_cast<double>(value.spec.bytes()) / 1048576.0,
                      compiled.blocks()[static_cast<size_t>(value.block)].offset, value.spec.str());
 }
 
@@ -46,11 +47,12 @@ std::string summary_table(const Graph& graph, int64_t batch, const CompiledGraph
   for (const Node& node : graph.nodes()) {
     width = std::max(width, node.name.size());
     settings = std::max(settings, node.layer->settings().size());
-    output = std::max(output, graph.values()[static_cast<size_t>(node.output)].shape.with_n(batch).str().size());
+    output = std::max(
+        output, graph.values()[static_cast<size_t>(node.output)].shape.with_n(batch).str().size());
   }
   static constexpr char kRow[] = "{:<{}}  {:<21}  {:<{}}  {:<{}}  {:>12}  {:>8}{}\n";
-  std::string text = fmt::format(kRow, "node", width, "kind", "settings", settings, "output", output,
-                                 "parameters", "MMAC", "");
+  std::string text = fmt::format(kRow, "node", width, "kind", "settings", settings, "output",
+                                 output, "parameters", "MMAC", "");
   Counts sum;
   double flops = 0;
   for (const Node& node : graph.nodes()) {
@@ -61,14 +63,16 @@ std::string summary_table(const Graph& graph, int64_t batch, const CompiledGraph
     sum.trainable += counts.trainable;
     flops += f;
     const Shape y = graph.values()[static_cast<size_t>(node.output)].shape.with_n(batch);
-    text += fmt::format(kRow, node.name, width,
-                        node.layer->kind(), node.layer->settings(), settings, y.str(), output,
-                        counts.all == 0 ? "" : fmt::format("{}{}", counts.all, counts.trainable ? "" : " f"),
-                        f == 0 ? "" : fmt::format("{:.1f}", f / 2e6),
-                        compiled ? place(*compiled, node.output) : "");
+    text += fmt::format(
+        kRow, node.name, width, node.layer->kind(), node.layer->settings(), settings, y.str(),
+        output,
+        counts.all == 0 ? "" : fmt::format("{}{}", counts.all, counts.trainable ? "" : " f"),
+        f == 0 ? "" : fmt::format("{:.1f}", f / 2e6),
+        compiled ? place(*compiled, node.output) : "");
   }
-  return text + fmt::format("{} parameters, {} trainable (f: frozen); {:.3f} GMAC a forward pass of {}\n",
-                            sum.all, sum.trainable, flops / 2e9, batch);
+  return text +
+         fmt::format("{} parameters, {} trainable (f: frozen); {:.3f} GMAC a forward pass of {}\n",
+                     sum.all, sum.trainable, flops / 2e9, batch);
 }
 
 std::string graph_dot(const Graph& graph) {
@@ -95,10 +99,11 @@ std::string CompiledGraph::str() const {
     const std::string plan = c.plan.alias ? "view" : c.layer->describe(PassKind::forward);
     text += plan.empty() ? "\n" : "  " + plan + "\n";
   }
-  return text + fmt::format("arena {:.1f} MiB; at least {:.1f} are alive at once, {:.1f} without reuse\n",
-                            static_cast<double>(arena_bytes_) / 1048576.0,
-                            static_cast<double>(arena_lower_bound(blocks_)) / 1048576.0,
-                            static_cast<double>(unplanned_bytes()) / 1048576.0);
+  return text +
+         fmt::format("arena {:.1f} MiB; at least {:.1f} are alive at once, {:.1f} without reuse\n",
+                     static_cast<double>(arena_bytes_) / 1048576.0,
+                     static_cast<double>(arena_lower_bound(blocks_)) / 1048576.0,
+                     static_cast<double>(unplanned_bytes()) / 1048576.0);
 }
 
 }  // namespace ft

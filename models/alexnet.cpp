@@ -14,7 +14,8 @@ std::unique_ptr<Layer> max_pool() {
   return std::make_unique<Pool2d>(Pool2dSpec::Kind::max, 3, 2, 0);
 }
 
-std::unique_ptr<Layer> conv(int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t groups) {
+std::unique_ptr<Layer> conv(int64_t out, int64_t kernel, int64_t stride, int64_t pad,
+                            int64_t groups) {
   return std::make_unique<Conv2d>(Conv2dConfig{out, kernel, stride, pad, groups, true});
 }
 

@@ -10,7 +10,7 @@
 namespace ft {
 
 struct Model {
-  std::string name;         // "resnet50"
+  std::string name;  // "resnet50"
   Graph graph;
   ValueId image = -1, labels = -1, logits = -1, loss = -1;
   ValueId feature_map = -1;  // last map with spatial extent, default of Grad-CAM
@@ -21,20 +21,21 @@ struct Model {
 
 // How the published weights of a model expect their images; part of every weight file.
 struct ModelRecipe {
-  int input_size;    // side of the network's input
-  int short_side;    // evaluation resize before the centre crop
+  int input_size;  // side of the network's input
+  int short_side;  // evaluation resize before the centre crop
   bool bgr;
-  double scale;      // pixels are multiplied by this, then mean is subtracted, then divided by deviation
-  double mean[3];    // in the order of the network's channels
+  double
+      scale;  // pixels are multiplied by this, then mean is subtracted, then divided by deviation
+  double mean[3];  // in the order of the network's channels
   double deviation[3];
 };
 
 // One entry a model: its name on the command line, its variant and recipe, and how it is built.
 struct ModelInfo {
   std::string name;
-  std::string variant;       // one line: where this form of the network comes from
-  int minimum_size;          // smallest square input that works
-  bool fixed_map;            // only inputs that give the published map size work (BVLC AlexNet: 6x6)
+  std::string variant;  // one line: where this form of the network comes from
+  int minimum_size;     // smallest square input that works
+  bool fixed_map;       // only inputs that give the published map size work (BVLC AlexNet: 6x6)
   ModelRecipe recipe;
   Model (*build)(const ModelInfo& info, int64_t classes, int height, int width);
 };
@@ -47,9 +48,10 @@ const ModelInfo& find_model(const std::string& name);
 Model build_model(const ModelInfo& info, int64_t classes, int height, int width);
 
 // Parts for the builders.
-Model build_alexnet(const ModelInfo& info, int64_t classes, int height, int width);     // BVLC
-Model build_alexnet_tv(const ModelInfo& info, int64_t classes, int height, int width);  // torchvision
-Model build_resnet50(const ModelInfo& info, int64_t classes, int height, int width);    // v1.5
+Model build_alexnet(const ModelInfo& info, int64_t classes, int height, int width);  // BVLC
+Model build_alexnet_tv(const ModelInfo& info, int64_t classes, int height,
+                       int width);                                                    // torchvision
+Model build_resnet50(const ModelInfo& info, int64_t classes, int height, int width);  // v1.5
 Model build_resnet50_v1(const ModelInfo& info, int64_t classes, int height, int width);
 
 // Appends the loss behind `logits` and fills in the ends of the model.

@@ -34,14 +34,16 @@ class Builder {
   }
 
   // 1x1 to `width`, 3x3, 1x1 to 4 * width, plus the shortcut (a projection where the shape changes).
-  ValueId bottleneck(const std::string& name, ValueId x, int64_t width, int64_t stride, bool project) {
+  ValueId bottleneck(const std::string& name, ValueId x, int64_t width, int64_t stride,
+                     bool project) {
     const int64_t first = variant_.stride_in_3x3 ? 1 : stride;
     const int64_t second = variant_.stride_in_3x3 ? stride : 1;
     ValueId v = relu(name + ".relu1", conv_bn(name + ".conv1", name + ".bn1", x, width, 1, first));
     v = relu(name + ".relu2", conv_bn(name + ".conv2", name + ".bn2", v, width, 3, second));
     v = conv_bn(name + ".conv3", name + ".bn3", v, 4 * width, 1, 1);
     const ValueId shortcut =
-        project ? conv_bn(name + ".downsample.0", name + ".downsample.1", x, 4 * width, 1, stride) : x;
+        project ? conv_bn(name + ".downsample.0", name + ".downsample.1", x, 4 * width, 1, stride)
+                : x;
     return relu(name + ".relu", graph_.add(name + ".add", std::make_unique<Add>(), {v, shortcut}));
   }
 

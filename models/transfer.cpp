@@ -13,7 +13,7 @@ using Factors = std::vector<std::pair<std::string, std::pair<double, double>>>;
 bool is_bias(const Parameter& p) { return p.role == ParamRole::bias || p.role == ParamRole::beta; }
 
 void set_factors(Graph& graph, const Factors& factors, const std::string& flag,
-                 double Parameter::*member) {
+                 double Parameter::* member) {
   for (const auto& [pattern, factor] : factors)
     for (int i : match_parameters(graph, pattern, flag)) {
       Parameter& p = graph.parameters()[static_cast<size_t>(i)];
@@ -40,7 +40,8 @@ void apply_transfer(Model& model, const TransferOptions& options) {
     p.lr_factor = in_head && options.pretrained ? options.head_lr_factor : 1;
     p.decay_factor = 1;
     // Caffe and MATLAB: biases of the published AlexNet learn twice as fast (the new head has its own factor).
-    if (options.matlab_factors && model.name == "alexnet" && is_bias(p) && !in_head) p.lr_factor = 2;
+    if (options.matlab_factors && model.name == "alexnet" && is_bias(p) && !in_head)
+      p.lr_factor = 2;
   }
   set_factors(graph, options.lr_factors, "--lr-factor", &Parameter::lr_factor);
   set_factors(graph, options.decay_factors, "--decay-factor", &Parameter::decay_factor);

@@ -12,13 +12,14 @@
 namespace ft {
 
 struct TransferOptions {
-  bool pretrained = false;       // weights are loaded: freeze all but the head unless told otherwise
+  bool pretrained = false;  // weights are loaded: freeze all but the head unless told otherwise
   std::string freeze, unfreeze;  // patterns; unfreeze is applied last
-  double head_lr_factor = 20;    // rate factor of the head's weight and bias when weights are loaded
-  std::vector<std::pair<std::string, std::pair<double, double>>> lr_factors;  // pattern -> weight, bias
+  double head_lr_factor = 20;  // rate factor of the head's weight and bias when weights are loaded
+  std::vector<std::pair<std::string, std::pair<double, double>>>
+      lr_factors;  // pattern -> weight, bias
   std::vector<std::pair<std::string, std::pair<double, double>>> decay_factors;
   std::optional<BnMode> bn;
-  bool matlab_factors = false;   // the original's per-variant factors (AlexNet biases 2, v1 …)
+  bool matlab_factors = false;  // the original's per-variant factors (AlexNet biases 2, v1 …)
 };
 
 // Sets trainable, lr_factor and decay_factor of every parameter of the model. Throws Error 2022 for a

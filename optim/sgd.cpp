@@ -11,11 +11,12 @@ Sgd::Sgd(ParameterSet& parameters, Backend& backend, const SgdOptions& options)
   if (parameters.trainable_elements() > 0) backend.fill_zero(stream->ref(), velocity_);
   backend.synchronize(stream->ref());
   for (const ParameterGroup& group : parameters.groups())
-    ranges_.push_back({{options.rule, options.momentum, options.l2 * group.decay_factor, group.lr_factor},
-                       parameters.values().slice(group.first, {group.count}),
-                       velocity_.slice(group.first, {group.count}),
-                       group.first,
-                       group.count});
+    ranges_.push_back(
+        {{options.rule, options.momentum, options.l2 * group.decay_factor, group.lr_factor},
+         parameters.values().slice(group.first, {group.count}),
+         velocity_.slice(group.first, {group.count}),
+         group.first,
+         group.count});
 }
 
 void Sgd::step(StreamRef s, const Tensor& gradients, const Tensor& state) {

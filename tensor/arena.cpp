@@ -28,7 +28,8 @@ size_t lowest_place(const ArenaBlock& block, const std::vector<const ArenaBlock*
 size_t plan_arena(std::vector<ArenaBlock>& blocks, bool reuse) {
   std::vector<size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::ranges::stable_sort(order,
+                           [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
   std::vector<const ArenaBlock*> placed;
   size_t size = 0;
   for (size_t i : order) {
@@ -36,7 +37,9 @@ size_t plan_arena(std::vector<ArenaBlock>& blocks, bool reuse) {
     if (block.bytes == 0) continue;
     block.offset = reuse ? lowest_place(block, placed) : size;
     size = std::max(size, block.offset + aligned(block.bytes));
-    const auto by_offset = [](const ArenaBlock* a, const ArenaBlock* b) { return a->offset < b->offset; };
+    const auto by_offset = [](const ArenaBlock* a, const ArenaBlock* b) {
+      return a->offset < b->offset;
+    };
     placed.insert(std::ranges::upper_bound(placed, &block, by_offset), &block);
   }
   return size;

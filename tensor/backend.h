@@ -74,7 +74,8 @@ class Backend {
   virtual std::unique_ptr<Conv2dPlan> make_conv2d(const Conv2dSpec& spec) = 0;
   virtual std::unique_ptr<MatmulPlan> make_matmul(const MatmulSpec& spec) = 0;
   virtual std::unique_ptr<Pool2dPlan> make_pool2d(const Pool2dSpec& spec) = 0;
-  virtual std::unique_ptr<Pool2dPlan> make_adaptive_avg_pool2d(const AdaptiveAvgPool2dSpec& spec) = 0;
+  virtual std::unique_ptr<Pool2dPlan> make_adaptive_avg_pool2d(
+      const AdaptiveAvgPool2dSpec& spec) = 0;
   virtual std::unique_ptr<BatchNorm2dPlan> make_batchnorm2d(const BatchNorm2dSpec& spec) = 0;
   virtual std::unique_ptr<LrnPlan> make_lrn(const LrnSpec& spec) = 0;
 

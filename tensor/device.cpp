@@ -11,9 +11,12 @@ namespace ft {
 
 std::string Device::str() const {
   switch (kind) {
-    case Kind::ref: return "ref";
-    case Kind::cpu: return "cpu";
-    case Kind::cuda: return fmt::format("cuda:{}", index);
+    case Kind::ref:
+      return "ref";
+    case Kind::cpu:
+      return "cpu";
+    case Kind::cuda:
+      return fmt::format("cuda:{}", index);
   }
   FT_CHECK(false, "unknown device kind");
 }

@@ -10,25 +10,36 @@ namespace ft {
 size_t size_of(DType type) {
   switch (type) {
     case DType::f64:
-    case DType::u64: return 8;
+    case DType::u64:
+      return 8;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::bf16:
-    case DType::f16: return 2;
-    case DType::u8: return 1;
+    case DType::f16:
+      return 2;
+    case DType::u8:
+      return 1;
   }
   FT_CHECK(false, "unknown element type");
 }
 
 std::string_view name_of(DType type) {
   switch (type) {
-    case DType::f64: return "f64";
-    case DType::f32: return "f32";
-    case DType::bf16: return "bf16";
-    case DType::f16: return "f16";
-    case DType::u8: return "u8";
-    case DType::i32: return "i32";
-    case DType::u64: return "u64";
+    case DType::f64:
+      return "f64";
+    case DType::f32:
+      return "f32";
+    case DType::bf16:
+      return "bf16";
+    case DType::f16:
+      return "f16";
+    case DType::u8:
+      return "u8";
+    case DType::i32:
+      return "i32";
+    case DType::u64:
+      return "u64";
   }
   FT_CHECK(false, "unknown element type");
 }

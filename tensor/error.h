@@ -62,7 +62,7 @@ std::string escape(std::string_view text);
 }  // namespace ft
 
 // Programming errors only: FT_CHECK(a == b, "what this means").
-#define FT_CHECK(condition, message)                                          \
-  do {                                                                        \
+#define FT_CHECK(condition, message)                                               \
+  do {                                                                             \
     if (!(condition)) ::ft::check_failed(__FILE__, __LINE__, #condition, message); \
   } while (false)

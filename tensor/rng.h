@@ -43,7 +43,8 @@ class Rng {
   uint32_t below(uint64_t index, uint32_t bound) const;
 
  private:
-  friend void fill_normal(const Rng& rng, double deviation, float* values, int64_t first, int64_t last);
+  friend void fill_normal(const Rng& rng, double deviation, float* values, int64_t first,
+                          int64_t last);
   std::array<uint32_t, 2> key_;
   uint64_t epoch_, sample_;
 };
@@ -52,6 +53,7 @@ class Rng {
 void fill_normal(const Rng& rng, double deviation, float* values, int64_t first, int64_t last);
 
 // A permutation of 0 … count-1 (Fisher-Yates), a function of the arguments alone. count < 2^32.
-std::vector<uint32_t> permutation(uint32_t count, uint64_t seed, RngPurpose purpose, uint64_t epoch);
+std::vector<uint32_t> permutation(uint32_t count, uint64_t seed, RngPurpose purpose,
+                                  uint64_t epoch);
 
 }  // namespace ft

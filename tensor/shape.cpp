@@ -47,10 +47,14 @@ std::string Shape::str() const { return fmt::format("{{{}}}", fmt::join(dims(), 
 
 std::string_view name_of(Layout layout) {
   switch (layout) {
-    case Layout::plain: return "plain";
-    case Layout::nhwc: return "nhwc";
-    case Layout::nchw8c: return "nchw8c";
-    case Layout::nchw16c: return "nchw16c";
+    case Layout::plain:
+      return "plain";
+    case Layout::nhwc:
+      return "nhwc";
+    case Layout::nchw8c:
+      return "nchw8c";
+    case Layout::nchw16c:
+      return "nchw16c";
   }
   FT_CHECK(false, "unknown layout");
 }
@@ -64,8 +68,10 @@ int64_t TensorSpec::padded_elements() const {
 int64_t TensorSpec::offset(int64_t n, int64_t c, int64_t h, int64_t w) const {
   const int64_t C = shape.c(), H = shape.h(), W = shape.w();
   switch (layout) {
-    case Layout::plain: return ((n * C + c) * H + h) * W + w;
-    case Layout::nhwc: return ((n * H + h) * W + w) * C + c;
+    case Layout::plain:
+      return ((n * C + c) * H + h) * W + w;
+    case Layout::nhwc:
+      return ((n * H + h) * W + w) * C + c;
     case Layout::nchw8c:
     case Layout::nchw16c: {
       const int64_t block = layout == Layout::nchw8c ? 8 : 16, blocks = round_up(C, block) / block;

@@ -13,7 +13,8 @@ int run(int argc, char** argv) {
   if (c.command == "summary") return run_summary(c.summary);
   if (c.command == "inspect") return run_inspect(c.inspect_file, c.inspect_tensors);
   if (c.command == "gradcheck") return run_gradcheck(c.gradcheck);
-  if (c.command == "bench") return c.bench.op.op.empty() ? run_bench(c.bench) : run_op_bench(c.bench);
+  if (c.command == "bench")
+    return c.bench.op.op.empty() ? run_bench(c.bench) : run_op_bench(c.bench);
   if (c.command == "profile") return run_profile(c.profile);
   if (c.command == "demo-data") return run_demo_data(c.demo_data);
   FT_CHECK(false, "the command " + c.command + " has no function");

@@ -13,8 +13,8 @@
 namespace ft::app {
 
 struct DrawnTask {
-  std::string name;                   // "source"
-  std::vector<std::string> classes;   // folder names
+  std::string name;                  // "source"
+  std::vector<std::string> classes;  // folder names
 };
 const DrawnTask& source_task();
 const DrawnTask& target_task();

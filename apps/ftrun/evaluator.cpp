@@ -9,7 +9,8 @@
 namespace ft::app {
 namespace {
 
-CompileOptions inference(const Network& network, const Feed& feed, const NumericsPolicy& numerics, int64_t batch) {
+CompileOptions inference(const Network& network, const Feed& feed, const NumericsPolicy& numerics,
+                         int64_t batch) {
   CompileOptions options;
   options.batch = batch;
   options.mode = Mode::inference;
@@ -56,8 +57,9 @@ void Evaluator::forward(const Rows& rows, StreamRef s) {
 }
 
 std::vector<ImageResult> Evaluator::run(std::span<const Sample> samples, const Decode& decode,
-                                       int workers, StreamRef s,
-                                       const std::function<void(int64_t)>& progress, FeatureStore* store) {
+                                        int workers, StreamRef s,
+                                        const std::function<void(int64_t)>& progress,
+                                        FeatureStore* store) {
   LoaderOptions options;
   options.batch = batch_;
   options.height = network_.recipe.height;
@@ -65,7 +67,8 @@ std::vector<ImageResult> Evaluator::run(std::span<const Sample> samples, const D
   options.shuffle = Shuffle::never;
   options.workers = workers;
   const bool stored = store != nullptr && store->complete();
-  Loader loader(samples, stored ? read_features(*store) : decode, stored ? feature_rows(options, *store) : options);
+  Loader loader(samples, stored ? read_features(*store) : decode,
+                stored ? feature_rows(options, *store) : options);
   loader.start(0);
   const size_t classes = static_cast<size_t>(network_.model.classes);
   std::vector<ImageResult> out;
@@ -73,7 +76,8 @@ std::vector<ImageResult> Evaluator::run(std::span<const Sample> samples, const D
   while (const Batch* batch = loader.next()) {
     forward({*batch, stored, store}, s);
     for (size_t i = 0; i < static_cast<size_t>(batch->size()); ++i)
-      out.push_back(judge(std::span(logits_).subspan(i * classes, classes), batch->samples[i], batch->labels[i]));
+      out.push_back(judge(std::span(logits_).subspan(i * classes, classes), batch->samples[i],
+                          batch->labels[i]));
     if (progress) progress(static_cast<int64_t>(out.size()));
   }
   FT_CHECK(out.size() == samples.size(), "every image is counted exactly once");

@@ -13,10 +13,10 @@
 namespace ft::app {
 
 struct ImageResult {
-  int64_t sample = 0;  // index into the samples given
-  int label = -1;      // true class, -1 unknown
-  int predicted = -1;  // lowest index wins a tie
-  double loss = 0;     // cross-entropy, where the label is known
+  int64_t sample = 0;     // index into the samples given
+  int label = -1;         // true class, -1 unknown
+  int predicted = -1;     // lowest index wins a tie
+  double loss = 0;        // cross-entropy, where the label is known
   std::vector<double> p;  // softmax, in double
 };
 
@@ -26,15 +26,17 @@ ImageResult judge(std::span<const float> logits, int64_t sample, int label);
 class Evaluator {
  public:
   // `feed` takes `batch` rows, and decides what is compiled here: the network, or what lies behind its front.
-  Evaluator(Network& network, Backend& backend, Feed& feed, const NumericsPolicy& numerics, int64_t batch);
+  Evaluator(Network& network, Backend& backend, Feed& feed, const NumericsPolicy& numerics,
+            int64_t batch);
   // Arena of compiled().arena_bytes() or more, shared with whatever does not run at the same time.
   void bind(const Tensor& arena, const Tensor& state);
 
   // All samples in order. `decode` fills one image; `workers` threads decode ahead. `progress` is called
   // after every batch with the number of images done. With a store that has all rows, features come from there
   // and nothing is decoded; any other store is filled.
-  std::vector<ImageResult> run(std::span<const Sample> samples, const Decode& decode, int workers, StreamRef s,
-                               const std::function<void(int64_t)>& progress = {}, FeatureStore* store = nullptr);
+  std::vector<ImageResult> run(std::span<const Sample> samples, const Decode& decode, int workers,
+                               StreamRef s, const std::function<void(int64_t)>& progress = {},
+                               FeatureStore* store = nullptr);
 
   // Seconds of one forward pass over a batch, from where the feed starts it, measured on what happens to lie
   // in memory.

@@ -18,8 +18,9 @@ int find_class(const Network& network, const std::string& name) {
   const auto it = std::ranges::find(network.classes, name);
   if (it != network.classes.end()) return static_cast<int>(it - network.classes.begin());
   const std::string near = nearest_name(name, network.classes);
-  throw Error(2027, "--class", "the network has no class \"" + name + "\"",
-              near.empty() ? "ftrun inspect FILE.h5 lists the classes" : "did you mean " + near + "?");
+  throw Error(
+      2027, "--class", "the network has no class \"" + name + "\"",
+      near.empty() ? "ftrun inspect FILE.h5 lists the classes" : "did you mean " + near + "?");
 }
 
 }  // namespace
@@ -32,7 +33,8 @@ int run_explain(const ExplainOptions& o) {
   Network network = load_network(load_weights(o.weights), backend, stream->ref());
   const int target = find_class(network, o.class_name);
   std::vector<BadFile> bad;
-  const std::vector<Sample> samples = check_image_files(collect_image_files(o.files), false, 0, bad);
+  const std::vector<Sample> samples =
+      check_image_files(collect_image_files(o.files), false, 0, bad);
   GradCam cam(network, backend, numerics_of(o.common.precision, backend), o.map,
               o.target == "softmax" ? CamTarget::softmax : CamTarget::logit);
   SheetSection section{counted(static_cast<int64_t>(samples.size()), "image"), {}};

@@ -35,7 +35,8 @@ void FinetuneRun::open_features() {
   needs.memory = options_.feature_cache_bytes.value_or(
       static_cast<size_t>(kMemoryShare * static_cast<double>(available_memory())));
   const size_t disk = available_disk(folder_->path()), others = output_bytes();
-  needs.disk = disk > others ? static_cast<size_t>(kDiskShare * static_cast<double>(disk - others)) : 0;
+  needs.disk =
+      disk > others ? static_cast<size_t>(kDiskShare * static_cast<double>(disk - others)) : 0;
   needs.image_s = front_s_;
   features_ = open_feature_cache(needs, folder_->path());
 }

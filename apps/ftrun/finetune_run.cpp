@@ -22,7 +22,9 @@ LoaderOptions FinetuneRun::loader_options() const {
   l.height = network_.recipe.height;
   l.width = network_.recipe.width;
   l.seed = options_.common.seed;
-  l.shuffle = options_.shuffle == "once" ? Shuffle::once : options_.shuffle == "never" ? Shuffle::never : Shuffle::every_epoch;
+  l.shuffle = options_.shuffle == "once"    ? Shuffle::once
+              : options_.shuffle == "never" ? Shuffle::never
+                                            : Shuffle::every_epoch;
   l.drop_last = options_.drop_last;
   l.workers = options_.data.workers;
   l.flip = options_.flip;  // behind the cache, which holds pictures as decoded
@@ -34,7 +36,8 @@ void FinetuneRun::train() {
   Progress progress("training", settings_.epochs * images);
   train_epochs(0, features_.train == nullptr ? settings_.epochs : 1, false, progress);
   if (features_.train != nullptr && settings_.epochs > 1 && !out_of_patience()) {
-    complete_store(*features_.train, split("train").samples, decode_, loader_options(), *feed_, stream_->ref());
+    complete_store(*features_.train, split("train").samples, decode_, loader_options(), *feed_,
+                   stream_->ref());
     train_stored_ = true;
     train_epochs(1, settings_.epochs, true, progress);
   }
@@ -58,7 +61,8 @@ void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress
   if (stored) l = feature_rows(l, *features_.train);
   Loader loader(samples, stored ? read_features(*features_.train) : decode_, l);
   loader.start(static_cast<uint64_t>(first), 0, static_cast<uint64_t>(end));
-  for (int64_t epoch = first; epoch < end && !out_of_patience(); ++epoch) train_epoch(epoch, loader, stored, progress);
+  for (int64_t epoch = first; epoch < end && !out_of_patience(); ++epoch)
+    train_epoch(epoch, loader, stored, progress);
   progress.finish();
   if (!stored) loader_stats_ = loader.stats();
 }
@@ -73,7 +77,8 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
     const double before = seconds();
     const Batch* batch = loader.next();
     FT_CHECK(batch != nullptr, "the loader ended before its epoch");
-    const StepReport step = trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(), name);
+    const StepReport step =
+        trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(), name);
     sum.images += step.images;
     sum.correct += step.correct;
     sum.loss_sum += step.loss_sum;
@@ -82,11 +87,12 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
     const double now = seconds();
     epoch_s += now - before;
     train_s_ += now - before;
-    progress.update(images_trained_,
-                    fmt::format("epoch {}, loss {:.4f}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
-                                sum.loss_sum / static_cast<double>(sum.images),
-                                100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images),
-                                step.rate, rate_text(static_cast<double>(sum.images) / epoch_s)));
+    progress.update(
+        images_trained_,
+        fmt::format("epoch {}, loss {:.4f}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
+                    sum.loss_sum / static_cast<double>(sum.images),
+                    100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images),
+                    step.rate, rate_text(static_cast<double>(sum.images) / epoch_s)));
     const bool last = b + 1 == plan_.batches;
     const bool last_of_run = last && epoch + 1 == settings_.epochs;
     if (last_of_run) settle_statistics();
@@ -114,7 +120,9 @@ bool FinetuneRun::settle_statistics() {
   l.shuffle = Shuffle::never;
   l.flip = false;
   if (stored) l = feature_rows(l, *features_.train);
-  Loader loader(samples, stored ? read_features(*features_.train) : make_decode(network_.recipe, false, 0), l);
+  Loader loader(samples,
+                stored ? read_features(*features_.train) : make_decode(network_.recipe, false, 0),
+                l);
   loader.start(0);
   Progress progress("statistics of batch-norms", static_cast<int64_t>(samples.size()));
   int64_t done = 0;
@@ -130,12 +138,13 @@ bool FinetuneRun::settle_statistics() {
 
 void FinetuneRun::log_training(int64_t epoch, const StepReport& sum, double epoch_s) {
   const double n = static_cast<double>(sum.images);
-  log_.add({epoch + 1, trainer_->state().step, "train", sum.loss_sum / n, static_cast<double>(sum.correct) / n,
-            sum.rate, n / epoch_s, seconds()});
+  log_.add({epoch + 1, trainer_->state().step, "train", sum.loss_sum / n,
+            static_cast<double>(sum.correct) / n, sum.rate, n / epoch_s, seconds()});
 }
 
 // first_step: updates before the epoch.
-void FinetuneRun::print_epoch(int64_t epoch, int64_t first_step, const StepReport& sum, double epoch_s) const {
+void FinetuneRun::print_epoch(int64_t epoch, int64_t first_step, const StepReport& sum,
+                              double epoch_s) const {
   const double n = static_cast<double>(sum.images);
   std::string val = "not validated";
   if (!validations_.empty() && validations_.back().step > first_step) {
@@ -144,8 +153,9 @@ void FinetuneRun::print_epoch(int64_t epoch, int64_t first_step, const StepRepor
                       v.step == trainer_->state().step ? "" : fmt::format(" at step {}", v.step),
                       best_ && best_->step > first_step ? " *" : "  ");
   }
-  fmt::print("epoch {:>3}/{}  train loss {:.4f} accuracy {:5.1f} %   {}   {} images/s\n", epoch + 1, settings_.epochs,
-             sum.loss_sum / n, 100.0 * static_cast<double>(sum.correct) / n, val, rate_text(n / epoch_s));
+  fmt::print("epoch {:>3}/{}  train loss {:.4f} accuracy {:5.1f} %   {}   {} images/s\n", epoch + 1,
+             settings_.epochs, sum.loss_sum / n, 100.0 * static_cast<double>(sum.correct) / n, val,
+             rate_text(n / epoch_s));
   std::fflush(stdout);
 }
 
@@ -158,14 +168,17 @@ bool FinetuneRun::validation_due(int64_t step, bool last) const {
   return step == 1 || step % settings_.val_every == 0 || last;
 }
 
-std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what, FeatureStore* store) {
+std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what,
+                                               FeatureStore* store) {
   Progress progress(what, static_cast<int64_t>(s.samples.size()));
   const Decode plain = make_decode(network_.recipe, false, 0);
-  return evaluator_->run(s.samples, plain, options_.data.workers, stream_->ref(),
-                         [&](int64_t done) {
-                           progress.update(done);
-                           stop_if_asked();
-                         }, store);
+  return evaluator_->run(
+      s.samples, plain, options_.data.workers, stream_->ref(),
+      [&](int64_t done) {
+        progress.update(done);
+        stop_if_asked();
+      },
+      store);
 }
 
 void FinetuneRun::validate() {
@@ -184,7 +197,8 @@ void FinetuneRun::validate() {
   const int64_t epoch = (trainer_->state().step + plan_.batches - 1) / plan_.batches;
   log_.add({epoch, trainer_->state().step, "val", loss / n, correct / n, {}, n / took, seconds()});
   const Validation& now = validations_.back();
-  if (!best_ || now.accuracy > best_->accuracy || (now.accuracy == best_->accuracy && now.loss < best_->loss)) {
+  if (!best_ || now.accuracy > best_->accuracy ||
+      (now.accuracy == best_->accuracy && now.loss < best_->loss)) {
     best_ = now;
     not_better_ = 0;
     take_best();
@@ -206,7 +220,8 @@ void FinetuneRun::take_best() {
 void FinetuneRun::save_best() {
   if (!best_ || best_saved_ == best_->step) return;
   WeightFile best = weight_file_of(network_, stream_->ref());
-  for (const auto& [parameter, values] : best_values_) best.tensors[static_cast<size_t>(parameter)].data = values;
+  for (const auto& [parameter, values] : best_values_)
+    best.tensors[static_cast<size_t>(parameter)].data = values;
   best.notes["validation_accuracy"] = fmt::format("{:.6f}", best_->accuracy);
   best.notes["step"] = fmt::format("{}", best_->step);
   save_weights(*folder_ / "best.h5", best);
@@ -241,9 +256,11 @@ int FinetuneRun::finish_stopped() {
   ResultWriter writer(&*folder_, network_.classes);
   writer.write_metrics(log_);
   writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(false)));
-  fmt::print(stderr, "ftrun: stopped by {} after step {} of {}; {} holds {}last.h5, the metrics and run.toml\n",
-             signal_name(stop_signal()), trainer_->state().step, settings_.epochs * plan_.batches,
-             escape(folder_->path().string()), best_ ? "best.h5, " : "");
+  fmt::print(
+      stderr,
+      "ftrun: stopped by {} after step {} of {}; {} holds {}last.h5, the metrics and run.toml\n",
+      signal_name(stop_signal()), trainer_->state().step, settings_.epochs * plan_.batches,
+      escape(folder_->path().string()), best_ ? "best.h5, " : "");
   return static_cast<int>(ExitStatus::stopped);
 }
 
@@ -267,40 +284,47 @@ RunOutcome FinetuneRun::outcome(bool finished) const {
 void FinetuneRun::write_results() {
   save_last();
   save_best();
-  for (const auto& [parameter, values] : best_values_) network_.parameters->set(parameter, values, stream_->ref());
+  for (const auto& [parameter, values] : best_values_)
+    network_.parameters->set(parameter, values, stream_->ref());
 
   fmt::print("\nbest validation accuracy {:.2f} % (step {}{}); everything below is that network\n",
              100 * best_->accuracy, best_->step,
              val_subset_ ? ", " + counted(options_.val_subset, "image") : "");
   if (trainer_->state().clipped > 0)
-    fmt::print("clipped     {} of {}\n", trainer_->state().clipped, counted(trainer_->state().step, "step"));
+    fmt::print("clipped     {} of {}\n", trainer_->state().clipped,
+               counted(trainer_->state().step, "step"));
   ResultWriter writer(&*folder_, network_.classes);
   for (const char* name : {"val", "test"}) {
     const Split* s = data_.data.find(name);
     if (s == nullptr || s->samples.empty()) continue;
-    writer.add_split(*s, evaluate(*s, name, s == &validation_split() ? features_.val.get() : nullptr));
+    writer.add_split(*s,
+                     evaluate(*s, name, s == &validation_split() ? features_.val.get() : nullptr));
   }
   CurveData curves;
   const double per_epoch = static_cast<double>(plan_.batches);
   for (const auto& [step, sum] : epochs_)
-    curves.train.push_back({static_cast<double>(step) / per_epoch, sum.loss_sum / static_cast<double>(sum.images),
+    curves.train.push_back({static_cast<double>(step) / per_epoch,
+                            sum.loss_sum / static_cast<double>(sum.images),
                             static_cast<double>(sum.correct) / static_cast<double>(sum.images)});
-  for (const Validation& v : validations_) curves.val.push_back({static_cast<double>(v.step) / per_epoch, v.loss, v.accuracy});
+  for (const Validation& v : validations_)
+    curves.val.push_back({static_cast<double>(v.step) / per_epoch, v.loss, v.accuracy});
   writer.write_tables(log_);
   writer.write_curves(curves);
   writer.print_and_write_confusion(options_.print);
   writer.write_pictures(options_.print, data_.data, network_, *backend_.backend,
-                        numerics_of(options_.common.precision, *backend_.backend), options_.common.seed, stream_->ref());
+                        numerics_of(options_.common.precision, *backend_.backend),
+                        options_.common.seed, stream_->ref());
   const double total = seconds();
-  fmt::print("time        {} in all: training {} ({:.1f} images/s), validation {}; the {} was the slower side\n",
-             duration_text(total), duration_text(train_s_), static_cast<double>(images_trained_) / train_s_,
-             duration_text(validate_s_), loader_stats_.slower_side());
+  fmt::print(
+      "time        {} in all: training {} ({:.1f} images/s), validation {}; the {} was the slower "
+      "side\n",
+      duration_text(total), duration_text(train_s_),
+      static_cast<double>(images_trained_) / train_s_, duration_text(validate_s_),
+      loader_stats_.slower_side());
   writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(true)));
   writer.list_files();
 }
 
-int run_finetune(const FinetuneOptions& options) {
-  return FinetuneRun(options).run();
-}
+int run_finetune(const FinetuneOptions& options) { return FinetuneRun(options).run(); }
 
 }  // namespace ft::app

@@ -118,7 +118,7 @@ class FinetuneRun {
   std::vector<std::pair<int64_t, StepReport>> epochs_;  // step at the end, sums of the epoch
   std::optional<Validation> best_;
   bool train_stored_ = false;  // every training image has its features: from the second epoch on
-  int64_t not_better_ = 0;  // validations since the best one
+  int64_t not_better_ = 0;     // validations since the best one
   std::vector<std::pair<int, std::vector<float>>> best_values_;  // what may move: parameter, values
   int64_t best_saved_ = -1, last_saved_ = -1;  // steps whose networks lie in best.h5 and last.h5
   TimeShare tables_share_{0.02}, weights_share_{0.05};

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "apps/ftrun/finetune_run.h"
 #include "apps/ftrun/class_weights.h"
+#include "apps/ftrun/finetune_run.h"
 #include "apps/ftrun/pictures.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/stop_request.h"
@@ -64,7 +64,8 @@ void FinetuneRun::load_file() {
 
 void FinetuneRun::find_images() {
   std::vector<std::filesystem::path> inputs;
-  for (const std::string& p : {options_.data.data, options_.data.train, options_.data.val, options_.data.test})
+  for (const std::string& p :
+       {options_.data.data, options_.data.train, options_.data.val, options_.data.test})
     if (!p.empty()) inputs.emplace_back(p);
   data_ = find_data(options_.data, {});
   choose_validation();
@@ -74,16 +75,19 @@ void FinetuneRun::find_images() {
 // The images of an intermediate validation: all, or some of them that depend on the seed alone.
 void FinetuneRun::choose_validation() {
   const Split& all = split("val");
-  if (options_.val_subset == 0 || options_.val_subset >= static_cast<int64_t>(all.samples.size())) return;
+  if (options_.val_subset == 0 || options_.val_subset >= static_cast<int64_t>(all.samples.size()))
+    return;
   val_subset_ = all;
   val_subset_->samples.clear();
-  for (size_t i : choose(all.samples.size(), static_cast<size_t>(options_.val_subset), options_.common.seed))
+  for (size_t i :
+       choose(all.samples.size(), static_cast<size_t>(options_.val_subset), options_.common.seed))
     val_subset_->samples.push_back(all.samples[i]);
 }
 
 void FinetuneRun::build_network() {
   const ModelInfo& info = find_model(options_.model);
-  const int side = options_.input_size.value_or(file_ ? file_->recipe.height : info.recipe.input_size);
+  const int side =
+      options_.input_size.value_or(file_ ? file_->recipe.height : info.recipe.input_size);
   network_.classes = data_.data.classes;
   network_.model = build_model(info, static_cast<int64_t>(network_.classes.size()), side, side);
   network_.recipe = published_recipe(info, side, side);
@@ -92,7 +96,8 @@ void FinetuneRun::build_network() {
     network_.recipe = file_->recipe;
     if (side != file_->recipe.height) {
       network_.recipe.height = network_.recipe.width = side;
-      if (network_.recipe.resize == ResizeMode::crop) network_.recipe.short_side = published.short_side;
+      if (network_.recipe.resize == ResizeMode::crop)
+        network_.recipe.short_side = published.short_side;
     }
   }
   // Published networks on 0-255 only subtract the mean; their first layer is made for that. He initialisation
@@ -109,8 +114,10 @@ void FinetuneRun::build_network() {
     network_.recipe.short_side = 0;
   }
   if (options_.random_crop && network_.recipe.resize != ResizeMode::crop)
-    throw Error(2005, "--random-crop", fmt::format("the recipe is {}, nothing is cut out", name_of(network_.recipe.resize)),
-                "add --resize crop, or leave --random-crop out");
+    throw Error(
+        2005, "--random-crop",
+        fmt::format("the recipe is {}, nothing is cut out", name_of(network_.recipe.resize)),
+        "add --resize crop, or leave --random-crop out");
   if (settings_.dataset_mean) {
     InputRecipe whole = network_.recipe;  // a border would count as picture
     if (whole.resize == ResizeMode::letterbox) whole.resize = ResizeMode::squash;
@@ -130,8 +137,9 @@ void FinetuneRun::build_network() {
   apply_transfer(network_.model, transfer);
   network_.parameters = std::make_unique<ParameterSet>(network_.model.graph, *backend_.backend);
   const std::string head = network_.model.head + ".";
-  network_.parameters->initialize(options_.common.seed, stream_->ref(),
-                                  [&](const Parameter& p) { return !file_ || p.name.starts_with(head); });
+  network_.parameters->initialize(options_.common.seed, stream_->ref(), [&](const Parameter& p) {
+    return !file_ || p.name.starts_with(head);
+  });
   if (file_) loaded_ = load_parameters(network_, *file_, true, stream_->ref());
 }
 
@@ -156,11 +164,13 @@ void FinetuneRun::compile() {
   cut_ = find_cut(network_.model, t.bn);
   feed_ = std::make_unique<Feed>(network_, *backend_.backend, t.numerics, most, cut_.value);
   trainer_ = std::make_unique<Trainer>(network_, *backend_.backend, *feed_, t, samples);
-  evaluator_ = std::make_unique<Evaluator>(network_, *backend_.backend, *feed_, t.numerics, feed_->part());
+  evaluator_ =
+      std::make_unique<Evaluator>(network_, *backend_.backend, *feed_, t.numerics, feed_->part());
   size_t bytes = evaluator_->compiled().arena_bytes();
   if (feed_->front() != nullptr) bytes = std::max(bytes, feed_->front()->compiled().arena_bytes());
   for (const CompiledGraph* c : trainer_->compilations()) bytes = std::max(bytes, c->arena_bytes());
-  arena_ = Tensor({{static_cast<int64_t>(bytes)}, DType::u8, Layout::plain}, backend_.backend->allocator());
+  arena_ = Tensor({{static_cast<int64_t>(bytes)}, DType::u8, Layout::plain},
+                  backend_.backend->allocator());
   state_ = make_step_state(*backend_.backend);
   feed_->bind(arena_, state_);
   trainer_->bind(arena_, state_);
@@ -179,9 +189,11 @@ void FinetuneRun::print_data() const {
   }
   for (const std::string& line : data_.data.notes.lines()) fmt::print("note        {}\n", line);
   if (!data_.skipped.empty()) {
-    fmt::print("skipped     {}\n", counted(static_cast<int64_t>(data_.skipped.size()), "bad image"));
+    fmt::print("skipped     {}\n",
+               counted(static_cast<int64_t>(data_.skipped.size()), "bad image"));
     for (size_t i = 0; i < data_.skipped.size() && i < 20; ++i)
-      fmt::print("            {}: {}\n", escape(data_.skipped[i].path), escape(data_.skipped[i].reason));
+      fmt::print("            {}: {}\n", escape(data_.skipped[i].path),
+                 escape(data_.skipped[i].reason));
   }
 }
 
@@ -198,15 +210,18 @@ void FinetuneRun::print_parameters() const {
   if (file_) {
     fmt::print("weights     {}: {}\n", escape(options_.weights), summary(loaded_));
   } else {
-    fmt::print("weights     none: from scratch, He initialisation, seed {}; {}\n", options_.common.seed,
+    fmt::print("weights     none: from scratch, He initialisation, seed {}; {}\n",
+               options_.common.seed,
                trainable == all ? "all layers train" : "what is not frozen trains");
     if (options_.head_lr_factor_given)
-      fmt::print("note        --head-lr-factor does nothing without --weights: every layer is new\n");
+      fmt::print(
+          "note        --head-lr-factor does nothing without --weights: every layer is new\n");
   }
   for (const ParameterGroup& g : network_.parameters->groups()) {
     const std::string& first = graph.parameters()[static_cast<size_t>(g.parameters.front())].name;
     const std::string& last = graph.parameters()[static_cast<size_t>(g.parameters.back())].name;
-    fmt::print("trains      {:>11} at rate {:g} (factor {:g}), decay {:g}: {}{}\n", counted(static_cast<int64_t>(g.parameters.size()), "tensor"),
+    fmt::print("trains      {:>11} at rate {:g} (factor {:g}), decay {:g}: {}{}\n",
+               counted(static_cast<int64_t>(g.parameters.size()), "tensor"),
                settings_.lr * g.lr_factor, g.lr_factor, options_.l2 * g.decay_factor, first,
                first == last ? "" : " … " + last);
   }
@@ -217,19 +232,23 @@ void FinetuneRun::print_parameters() const {
   }
   for (const auto& [mode, count] : bn)
     fmt::print("batch-norm  {} in mode {}{}\n", count, mode,
-               mode != "batch" ? "" : settings_.bn_final == "population"
+               mode != "batch" ? ""
+               : settings_.bn_final == "population"
                    ? "; in the end: statistics of all training images"
                    : "; in the end: running statistics");
   if (options_.bn_final == "population" && !bn.contains("batch"))
-    fmt::print("note        --bn-final population does nothing: no batch-norm uses statistics of the batch\n");
+    fmt::print(
+        "note        --bn-final population does nothing: no batch-norm uses statistics of the "
+        "batch\n");
 }
 
 void FinetuneRun::print_training() const {
   ClipSpec clip;
   parse_clip(options_.clip, clip);
   if (clip.kind != ClipSpec::Kind::none) fmt::print("clipping    {}\n", describe(clip));
-  const std::vector<double> weights = class_weights(options_.class_weights, network_.classes,
-                                                    class_counts(split("train"), network_.classes.size()));
+  const std::vector<double> weights =
+      class_weights(options_.class_weights, network_.classes,
+                    class_counts(split("train"), network_.classes.size()));
   std::string list;
   for (size_t c = 0; c < weights.size() && c < 12; ++c)
     list += fmt::format("{}{} {:.4g}", c ? ", " : "", escape(network_.classes[c]), weights[c]);
@@ -239,28 +258,34 @@ void FinetuneRun::print_training() const {
     fmt::print("validation  {} of {} images, the same each time; all of them at the end\n",
                validation_split().samples.size(), val);
   if (options_.patience > 0)
-    fmt::print("patience    ends after {} in a row without a better one\n", counted(options_.patience, "validation"));
+    fmt::print("patience    ends after {} in a row without a better one\n",
+               counted(options_.patience, "validation"));
 }
 
 void FinetuneRun::print_forecast() {
   const double parameters = static_cast<double>(network_.parameters->bytes());
   const double optimizer = static_cast<double>(trainer_->optimizer_bytes() + feed_->bytes());
   size_t unplanned = feed_->front() != nullptr ? feed_->front()->compiled().unplanned_bytes() : 0;
-  for (const CompiledGraph* c : trainer_->compilations()) unplanned = std::max(unplanned, c->unplanned_bytes());
-  fmt::print("memory      {} of parameters and gradients, {} of optimizer and input, {} of activations "
-             "({} without reuse)\n",
-             bytes_text(parameters), bytes_text(optimizer), bytes_text(static_cast<double>(arena_.bytes())),
-             bytes_text(static_cast<double>(unplanned)));
+  for (const CompiledGraph* c : trainer_->compilations())
+    unplanned = std::max(unplanned, c->unplanned_bytes());
+  fmt::print(
+      "memory      {} of parameters and gradients, {} of optimizer and input, {} of activations "
+      "({} without reuse)\n",
+      bytes_text(parameters), bytes_text(optimizer),
+      bytes_text(static_cast<double>(arena_.bytes())), bytes_text(static_cast<double>(unplanned)));
   print_features();
   const RunForecast f = forecast();
   fmt::print("plan        {} of {}, batch {}{}; {}{}\n", counted(settings_.epochs, "epoch"),
              counted(plan_.batches, "step"), settings_.batch,
-             settings_.micro_batch < settings_.batch ? fmt::format(" in micro-batches of {}", settings_.micro_batch) : "",
+             settings_.micro_batch < settings_.batch
+                 ? fmt::format(" in micro-batches of {}", settings_.micro_batch)
+                 : "",
              counted(f.validations, "validation"), plan_.note.empty() ? "" : "; " + plan_.note);
   fmt::print("forecast    training {}{}, validation {}\n", duration_text(f.train_s),
-             features_.train ? fmt::format(" (first epoch {}, later ones {})", duration_text(f.first_epoch_s),
-                                           duration_text(f.later_epoch_s))
-                             : "",
+             features_.train
+                 ? fmt::format(" (first epoch {}, later ones {})", duration_text(f.first_epoch_s),
+                               duration_text(f.later_epoch_s))
+                 : "",
              duration_text(f.val_s));
 }
 
@@ -280,7 +305,9 @@ uint64_t FinetuneRun::output_bytes() const {
   return 3 * weights + (uint64_t{8} << 20);
 }
 
-void FinetuneRun::check_space() const { require_space(folder_->path(), output_bytes(), {"best.h5", "last.h5"}); }
+void FinetuneRun::check_space() const {
+  require_space(folder_->path(), output_bytes(), {"best.h5", "last.h5"});
+}
 
 int FinetuneRun::run() {
   open_device();

@@ -18,7 +18,8 @@ ValueId find_map(const Model& model, const std::string& name) {
   if (v != -1 && model.graph.values()[static_cast<size_t>(v)].shape.rank() == 4) return v;
   const std::string near = nearest_name(name, names);
   throw Error(2025, "--map", "\"" + name + "\" is not a node with a feature map",
-              (near.empty() ? "" : "did you mean " + near + "? ") + ("ftrun summary --model " + model.name + " lists the nodes"));
+              (near.empty() ? "" : "did you mean " + near + "? ") +
+                  ("ftrun summary --model " + model.name + " lists the nodes"));
 }
 
 std::vector<float> read_plain(Backend& backend, const Tensor& t, StreamRef s) {
@@ -41,22 +42,27 @@ GradCam::GradCam(Network& network, Backend& backend, const NumericsPolicy& numer
   options.to = network.model.logits;
   options.keep_gradients = {map_};
   compiled_ = std::make_unique<CompiledGraph>(network.model.graph, backend, options);
-  executor_ = std::make_unique<Executor>(*compiled_, *network.parameters, backend,
-                                         make_arena(backend, {compiled_.get()}), make_step_state(backend));
+  executor_ =
+      std::make_unique<Executor>(*compiled_, *network.parameters, backend,
+                                 make_arena(backend, {compiled_.get()}), make_step_state(backend));
 }
 
 std::string GradCam::note() const {
   const Value& map = network_.model.graph.values()[static_cast<size_t>(map_)];
   if (map.shape.h() * map.shape.w() > 1) return {};
-  return "the map of " + map.name + " is 1x1 and cannot show a place; a larger input or an earlier --map can";
+  return "the map of " + map.name +
+         " is 1x1 and cannot show a place; a larger input or an earlier --map can";
 }
 
 Explained GradCam::explain(std::span<const uint8_t> pixels, int label, int target, StreamRef s) {
-  const Tensor device({{1, network_.recipe.height, network_.recipe.width, 3}, DType::u8, Layout::plain},
-                      backend_.allocator());
-  FT_CHECK(pixels.size() == device.bytes(), "the picture does not have the size of the network's input");
+  const Tensor device(
+      {{1, network_.recipe.height, network_.recipe.width, 3}, DType::u8, Layout::plain},
+      backend_.allocator());
+  FT_CHECK(pixels.size() == device.bytes(),
+           "the picture does not have the size of the network's input");
   backend_.upload(s, pixels.data(), device);
-  backend_.normalize_image(s, normalize_spec(network_.recipe), device, executor_->value(network_.model.image));
+  backend_.normalize_image(s, normalize_spec(network_.recipe), device,
+                           executor_->value(network_.model.image));
   executor_->forward(s);
   Explained out;
   out.result = judge(read_plain(backend_, executor_->value(network_.model.logits), s), 0, label);
@@ -89,7 +95,8 @@ Heatmap GradCam::heat_of(StreamRef s) const {
   }
   const double top = *std::ranges::max_element(sum);
   Heatmap heat{static_cast<int>(shape.w()), static_cast<int>(shape.h()), {}};
-  for (double v : sum) heat.values.push_back(top > 0 ? static_cast<float>(std::max(v, 0.0) / top) : 0.0f);
+  for (double v : sum)
+    heat.values.push_back(top > 0 ? static_cast<float>(std::max(v, 0.0) / top) : 0.0f);
   return heat;
 }
 
@@ -102,7 +109,9 @@ float heat_at(const Heatmap& heat, int x, int y, int width, int height) {
   };
   int x0, x1, y0, y1;
   const double fx = place(x, width, heat.width, x0, x1), fy = place(y, height, heat.height, y0, y1);
-  const auto v = [&](int cx, int cy) { return static_cast<double>(heat.values[static_cast<size_t>(cy * heat.width + cx)]); };
+  const auto v = [&](int cx, int cy) {
+    return static_cast<double>(heat.values[static_cast<size_t>(cy * heat.width + cx)]);
+  };
   return static_cast<float>((1 - fy) * ((1 - fx) * v(x0, y0) + fx * v(x1, y0)) +
                             fy * ((1 - fx) * v(x0, y1) + fx * v(x1, y1)));
 }

@@ -33,8 +33,8 @@ class GradCam {
  public:
   // `map`: name of the node whose output is weighted; "" for the model's last map. Throws Error 2025 if the
   // model has no such node or its output has no height and width.
-  GradCam(Network& network, Backend& backend, const NumericsPolicy& numerics, const std::string& map,
-          CamTarget target);
+  GradCam(Network& network, Backend& backend, const NumericsPolicy& numerics,
+          const std::string& map, CamTarget target);
 
   // "" where the map shows places; else why it cannot: it has one cell.
   std::string note() const;

@@ -30,10 +30,14 @@ struct LayerCase {
 std::vector<LayerCase> layer_cases() {
   const Shape x{2, 6, 7, 5};
   const auto conv = [](int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t groups) {
-    return [=] { return std::make_unique<Conv2d>(Conv2dConfig{out, kernel, stride, pad, groups, true}); };
+    return [=] {
+      return std::make_unique<Conv2d>(Conv2dConfig{out, kernel, stride, pad, groups, true});
+    };
   };
   const auto bn = [] { return std::make_unique<BatchNorm2d>(); };
-  const auto pool = [](Pool2dSpec::Kind kind, int64_t pad) { return [=] { return std::make_unique<Pool2d>(kind, 3, 2, pad); }; };
+  const auto pool = [](Pool2dSpec::Kind kind, int64_t pad) {
+    return [=] { return std::make_unique<Pool2d>(kind, 3, 2, pad); };
+  };
   return {
       {"conv2d", conv(4, 3, 2, 1, 1), {{x}}},
       {"conv2d-grouped", conv(6, 3, 1, 1, 2), {{x}}},
@@ -47,7 +51,8 @@ std::vector<LayerCase> layer_cases() {
       {"relu", [] { return std::make_unique<Relu>(); }, {{x}}},
       {"add", [] { return std::make_unique<Add>(); }, {{x, x}}},
       {"dropout", [] { return std::make_unique<Dropout>(0.5); }, {{x}}},
-      {"softmax_cross_entropy", [] { return std::make_unique<SoftmaxCrossEntropy>(); },
+      {"softmax_cross_entropy",
+       [] { return std::make_unique<SoftmaxCrossEntropy>(); },
        {{Shape{4, 5}, Shape{4}}, {DType::f64, DType::i32}}},
   };
 }
@@ -86,7 +91,8 @@ bool check_model(const GradcheckOptions& o, Backend& backend) {
   GradientCheckOptions options = network_gradient_options();
   options.max_elements = o.samples;
   options.seed = o.seed + 1;
-  const std::vector<GradientCheck> checks = check_graph_gradients(model.graph, backend, compile, options);
+  const std::vector<GradientCheck> checks =
+      check_graph_gradients(model.graph, backend, compile, options);
   for (const GradientCheck& c : checks) fmt::print("{:<24} {}\n", model.name, c.str());
   return all_passed(checks);
 }

@@ -24,9 +24,13 @@ std::vector<Sample> collect_image_files(const std::vector<std::string>& names) {
       continue;
     }
     std::vector<std::string> found;
-    for (fs::recursive_directory_iterator it(name, fs::directory_options::skip_permission_denied, fault), end;
+    for (fs::recursive_directory_iterator
+             it(name, fs::directory_options::skip_permission_denied, fault),
+         end;
          it != end; it.increment(fault)) {
-      if (fault) throw Error(2243, name, "the folder cannot be read [" + fault.message() + "]", "check its permissions");
+      if (fault)
+        throw Error(2243, name, "the folder cannot be read [" + fault.message() + "]",
+                    "check its permissions");
       const std::string file = it->path().filename().string();
       if (file.starts_with(".")) {
         if (it->is_directory(fault)) it.disable_recursion_pending();
@@ -37,7 +41,8 @@ std::vector<Sample> collect_image_files(const std::vector<std::string>& names) {
     std::ranges::sort(found);
     for (std::string& path : found) samples.push_back({std::move(path), -1});
   }
-  if (samples.empty()) throw Error(2242, names.front(), "no image was found", "name images or folders that hold some");
+  if (samples.empty())
+    throw Error(2242, names.front(), "no image was found", "name images or folders that hold some");
   return samples;
 }
 
@@ -63,7 +68,8 @@ std::vector<Sample> check_image_files(const std::vector<Sample>& samples, bool s
     }
   }
   if (good.empty())
-    throw Error(2242, samples.front().path, "none of the files is a usable image", "name at least one good image");
+    throw Error(2242, samples.front().path, "none of the files is a usable image",
+                "name at least one good image");
   return good;
 }
 

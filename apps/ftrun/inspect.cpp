@@ -15,12 +15,15 @@ int run_inspect(const std::string& path, bool tensors) {
   fmt::print("model       {} ({})\n", escape(file.model), escape(file.variant));
   fmt::print("input       {}\n", describe(file.recipe));
   std::string classes;
-  for (size_t i = 0; i < file.classes.size() && i < 20; ++i) classes += (i ? ", " : "") + escape(file.classes[i]);
-  fmt::print("classes     {}: {}{}\n", file.classes.size(), classes, file.classes.size() > 20 ? ", …" : "");
+  for (size_t i = 0; i < file.classes.size() && i < 20; ++i)
+    classes += (i ? ", " : "") + escape(file.classes[i]);
+  fmt::print("classes     {}: {}{}\n", file.classes.size(), classes,
+             file.classes.size() > 20 ? ", …" : "");
   fmt::print("tensors     {}, {} numbers, {}\n", file.tensors.size(), elements,
              bytes_text(4.0 * static_cast<double>(elements)));
   fmt::print("sha-256     {}\n", file.sha256);
-  for (const auto& [key, value] : file.notes) fmt::print("note        {}: {}\n", escape(key), escape(value));
+  for (const auto& [key, value] : file.notes)
+    fmt::print("note        {}: {}\n", escape(key), escape(value));
   for (const std::string& warning : weight_warnings(file)) fmt::print("warning     {}\n", warning);
   for (const NamedTensor& t : file.tensors)
     if (tensors) fmt::print("  {:<40} {{{}}}\n", escape(t.name), fmt::join(t.shape, ","));

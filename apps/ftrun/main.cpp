@@ -63,10 +63,12 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", e.line().c_str());
     return static_cast<int>(e.status());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "ftrun: error E4001: host memory: no memory is left; use a smaller --batch\n");
+    std::fprintf(stderr,
+                 "ftrun: error E4001: host memory: no memory is left; use a smaller --batch\n");
     return static_cast<int>(ft::ExitStatus::out_of_memory);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "ftrun: error E1002: %s; this is a bug in ftrun: please report it\n", e.what());
+    std::fprintf(stderr, "ftrun: error E1002: %s; this is a bug in ftrun: please report it\n",
+                 e.what());
     return static_cast<int>(ft::ExitStatus::internal);
   }
 }

@@ -45,17 +45,20 @@ std::string describe(const InputRecipe& r) {
     resize = fmt::format("short side {}, centre {}x{}", r.short_side, r.width, r.height);
   if (r.resize == ResizeMode::letterbox)
     resize = fmt::format("letterbox in {}x{}", r.width, r.height);
-  return fmt::format("{}, {}, pixel * {:.6g}, mean {:.6g} {:.6g} {:.6g}, deviation {:.4g} {:.4g} {:.4g}",
-                     resize, r.colour_order == ColourOrder::bgr ? "BGR" : "RGB", r.scale, r.mean[0],
-                     r.mean[1], r.mean[2], r.std[0], r.std[1], r.std[2]);
+  return fmt::format(
+      "{}, {}, pixel * {:.6g}, mean {:.6g} {:.6g} {:.6g}, deviation {:.4g} {:.4g} {:.4g}", resize,
+      r.colour_order == ColourOrder::bgr ? "BGR" : "RGB", r.scale, r.mean[0], r.mean[1], r.mean[2],
+      r.std[0], r.std[1], r.std[2]);
 }
 
 NumericsPolicy numerics_of(const std::string& precision, const Backend& backend) {
   NumericsPolicy policy;
   policy.compute = precision == "bf16" ? DType::bf16 : DType::f32;
   policy.tf32 = precision == "tf32";
-  if (!backend.supports(policy.compute) || (policy.tf32 && backend.device().kind != Device::Kind::cuda))
-    throw Error(3021, "--precision", fmt::format("{} has no {} products", backend.describe(), precision),
+  if (!backend.supports(policy.compute) ||
+      (policy.tf32 && backend.device().kind != Device::Kind::cuda))
+    throw Error(3021, "--precision",
+                fmt::format("{} has no {} products", backend.describe(), precision),
                 "use --precision f32");
   return policy;
 }
@@ -80,7 +83,8 @@ WeightFile weight_file_of(const Network& network, StreamRef s) {
   const auto& parameters = network.model.graph.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     const auto dims = parameters[i].shape.dims();
-    file.tensors.push_back({parameters[i].name, {dims.begin(), dims.end()},
+    file.tensors.push_back({parameters[i].name,
+                            {dims.begin(), dims.end()},
                             network.parameters->get(static_cast<int>(i), s)});
   }
   return file;

@@ -38,7 +38,7 @@ struct FinetuneOptions {
   std::optional<double> lr;
   double momentum = 0.9;
   double l2 = 1e-4;
-  std::string rule = "caffe";      // caffe, pytorch
+  std::string rule = "caffe";  // caffe, pytorch
   std::string schedule = "constant";
   double drop_factor = 0.1;
   int64_t drop_period = 10;
@@ -55,10 +55,10 @@ struct FinetuneOptions {
   std::string resize;  // squash, crop, letterbox
   std::string mean;    // weights, dataset
   bool flip = false, random_crop = false;
-  std::string feature_cache = "auto";  // auto, memory, disk, off
+  std::string feature_cache = "auto";         // auto, memory, disk, off
   std::optional<size_t> feature_cache_bytes;  // of memory
   // what a person sees
-  std::string val_every;  // "epoch" or a number of iterations
+  std::string val_every;   // "epoch" or a number of iterations
   int64_t val_subset = 0;  // images of an intermediate validation; 0: all
   int64_t patience = 0;    // validations without a better one before the end; 0: never
   std::string print = "train-set,test-set,confusion,gradcam";

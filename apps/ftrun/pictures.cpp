@@ -41,13 +41,16 @@ struct Geometry {
     width = std::max(kGap + columns * (tile_w + kGap), 420);
   }
 
-  int rows(const SheetSection& s) const { return (static_cast<int>(s.tiles.size()) + columns - 1) / columns; }
+  int rows(const SheetSection& s) const {
+    return (static_cast<int>(s.tiles.size()) + columns - 1) / columns;
+  }
   int section_height(const SheetSection& s) const {
     return kHeading + kGap + std::max(rows(s) * (tile_h + kGap), kText + kGap);
   }
 };
 
-void draw_tile(Canvas& canvas, const Tile& tile, int x, int y, const Geometry& g, int height, int width) {
+void draw_tile(Canvas& canvas, const Tile& tile, int x, int y, const Geometry& g, int height,
+               int width) {
   const int pictures = tile.heat != nullptr ? 2 : 1;
   const Box left{x + kFrame, y + kFrame, g.picture_w, g.picture_h};
   canvas.picture(left, tile.pixels.data(), width, height);
@@ -57,7 +60,8 @@ void draw_tile(Canvas& canvas, const Tile& tile, int x, int y, const Geometry& g
     canvas.heat_map(right, tile.heat->values.data(), tile.heat->width, tile.heat->height, 0.5f);
   }
   const Rgb colour = colour_of(tile.verdict);
-  canvas.frame({x, y, pictures * g.picture_w + 2 * kFrame, g.picture_h + 2 * kFrame}, colour, kFrame);
+  canvas.frame({x, y, pictures * g.picture_w + 2 * kFrame, g.picture_h + 2 * kFrame}, colour,
+               kFrame);
   const int text_y = y + g.picture_h + 2 * kFrame + 4;
   canvas.text(x, text_y, fit_text(tile.first_line, kText, g.tile_w), kText, kInk);
   canvas.text(x, text_y + kText + 3, fit_text(tile.second_line, kText, g.tile_w), kText,
@@ -70,8 +74,9 @@ Tile judged_tile(const Sample& sample, const ImageResult& r, const Network& netw
   const bool right = r.predicted == r.label;
   tile.verdict = right ? Tile::Verdict::right : Tile::Verdict::wrong;
   tile.first_line = "is " + network.classes[static_cast<size_t>(r.label)];
-  tile.second_line = fmt::format("says {} {:.0f} %", network.classes[static_cast<size_t>(r.predicted)],
-                                 100 * r.p[static_cast<size_t>(r.predicted)]);
+  tile.second_line =
+      fmt::format("says {} {:.0f} %", network.classes[static_cast<size_t>(r.predicted)],
+                  100 * r.p[static_cast<size_t>(r.predicted)]);
   return tile;
 }
 
@@ -90,7 +95,8 @@ std::vector<uint8_t> draw_sheet(const std::string& title, std::span<const SheetS
     const int top = y + kHeading + 8;
     for (size_t i = 0; i < s.tiles.size(); ++i) {
       const int column = static_cast<int>(i) % g.columns, row = static_cast<int>(i) / g.columns;
-      draw_tile(canvas, s.tiles[i], kGap + column * (g.tile_w + kGap), top + row * (g.tile_h + kGap), g, height, width);
+      draw_tile(canvas, s.tiles[i], kGap + column * (g.tile_w + kGap),
+                top + row * (g.tile_h + kGap), g, height, width);
     }
     if (s.tiles.empty()) canvas.text(kGap, top, "none", kText, kInk);
     y += g.section_height(s);
@@ -105,26 +111,37 @@ std::vector<uint8_t> network_view(const Sample& sample, const InputRecipe& recip
 }
 
 std::vector<size_t> choose(size_t n, size_t count, uint64_t seed) {
-  const std::vector<uint32_t> order = permutation(static_cast<uint32_t>(n), seed, RngPurpose::sample_choice, 0);
-  std::vector<size_t> chosen(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(std::min(n, count)));
+  const std::vector<uint32_t> order =
+      permutation(static_cast<uint32_t>(n), seed, RngPurpose::sample_choice, 0);
+  std::vector<size_t> chosen(order.begin(),
+                             order.begin() + static_cast<std::ptrdiff_t>(std::min(n, count)));
   std::ranges::sort(chosen);
   return chosen;
 }
 
 std::vector<uint8_t> draw_samples(const std::string& title, std::span<const Sample> samples,
                                   const Network& network, uint64_t seed) {
-  SheetSection section{fmt::format("{} of {} images, chosen at random", std::min<size_t>(24, samples.size()), samples.size()), {}};
+  SheetSection section{fmt::format("{} of {} images, chosen at random",
+                                   std::min<size_t>(24, samples.size()), samples.size()),
+                       {}};
   for (size_t i : choose(samples.size(), 24, seed))
     section.tiles.push_back({network_view(samples[i], network.recipe),
-                             network.classes[static_cast<size_t>(samples[i].label)], {}, Tile::Verdict::none, nullptr});
+                             network.classes[static_cast<size_t>(samples[i].label)],
+                             {},
+                             Tile::Verdict::none,
+                             nullptr});
   return draw_sheet(title, {&section, 1}, network.recipe.height, network.recipe.width);
 }
 
 std::vector<uint8_t> draw_judged(const std::string& title, std::span<const Sample> samples,
-                                 std::span<const ImageResult> results, const Network& network, uint64_t seed) {
-  SheetSection section{fmt::format("{} of {} images, chosen at random", std::min<size_t>(24, samples.size()), samples.size()), {}};
+                                 std::span<const ImageResult> results, const Network& network,
+                                 uint64_t seed) {
+  SheetSection section{fmt::format("{} of {} images, chosen at random",
+                                   std::min<size_t>(24, samples.size()), samples.size()),
+                       {}};
   for (size_t i : choose(results.size(), 24, seed))
-    section.tiles.push_back(judged_tile(samples[static_cast<size_t>(results[i].sample)], results[i], network));
+    section.tiles.push_back(
+        judged_tile(samples[static_cast<size_t>(results[i].sample)], results[i], network));
   return draw_sheet(title, {&section, 1}, network.recipe.height, network.recipe.width);
 }
 
@@ -133,7 +150,8 @@ std::vector<uint8_t> draw_gradcam(const std::string& title, std::span<const Samp
                                   GradCam& cam, uint64_t seed, StreamRef s) {
   std::vector<const ImageResult*> hits, misses;
   for (const ImageResult& r : results) (r.predicted == r.label ? hits : misses).push_back(&r);
-  std::ranges::stable_sort(misses, [](const ImageResult* a, const ImageResult* b) { return a->loss > b->loss; });
+  std::ranges::stable_sort(
+      misses, [](const ImageResult* a, const ImageResult* b) { return a->loss > b->loss; });
   std::vector<const ImageResult*> chosen_hits;
   for (size_t i : choose(hits.size(), 8, seed)) chosen_hits.push_back(hits[i]);
   misses.resize(std::min<size_t>(misses.size(), 8));
@@ -150,7 +168,8 @@ std::vector<uint8_t> draw_gradcam(const std::string& title, std::span<const Samp
     return out;
   };
   const SheetSection sections[] = {
-      {fmt::format("{} of {} hits, chosen at random", chosen_hits.size(), hits.size()), tiles(chosen_hits)},
+      {fmt::format("{} of {} hits, chosen at random", chosen_hits.size(), hits.size()),
+       tiles(chosen_hits)},
       {fmt::format("{} misses, largest loss first", misses.size()), tiles(misses)}};
   return draw_sheet(title, sections, network.recipe.height, network.recipe.width);
 }

@@ -41,7 +41,8 @@ std::vector<uint8_t> draw_samples(const std::string& title, std::span<const Samp
                                   const Network& network, uint64_t seed);
 // A sheet of judged images: what they are and what the network says.
 std::vector<uint8_t> draw_judged(const std::string& title, std::span<const Sample> samples,
-                                 std::span<const ImageResult> results, const Network& network, uint64_t seed);
+                                 std::span<const ImageResult> results, const Network& network,
+                                 uint64_t seed);
 // Eight hits chosen at random and the eight misses with the largest loss, with their Grad-CAM of the
 // predicted class.
 std::vector<uint8_t> draw_gradcam(const std::string& title, std::span<const Sample> samples,

@@ -18,24 +18,30 @@ namespace {
 std::vector<int> best_classes(const ImageResult& r, int top) {
   std::vector<int> order(r.p.size());
   std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, [&](int a, int b) { return r.p[static_cast<size_t>(a)] > r.p[static_cast<size_t>(b)]; });
+  std::ranges::stable_sort(order, [&](int a, int b) {
+    return r.p[static_cast<size_t>(a)] > r.p[static_cast<size_t>(b)];
+  });
   order.resize(std::min(order.size(), static_cast<size_t>(top)));
   return order;
 }
 
-void print_result(const Sample& sample, const ImageResult& r, const Network& network, const PredictOptions& o) {
+void print_result(const Sample& sample, const ImageResult& r, const Network& network,
+                  const PredictOptions& o) {
   const std::vector<int> best = best_classes(r, o.top);
   if (o.json) {
     nlohmann::ordered_json top = nlohmann::ordered_json::array();
     for (int c : best)
-      top.push_back({{"index", c}, {"class", network.classes[static_cast<size_t>(c)]}, {"p", r.p[static_cast<size_t>(c)]}});
+      top.push_back({{"index", c},
+                     {"class", network.classes[static_cast<size_t>(c)]},
+                     {"p", r.p[static_cast<size_t>(c)]}});
     const nlohmann::ordered_json line = {{"file", sample.path}, {"top", top}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
   std::string text;
   for (int c : best)
-    text += fmt::format("  {} {:.1f} %", escape(network.classes[static_cast<size_t>(c)]), 100 * r.p[static_cast<size_t>(c)]);
+    text += fmt::format("  {} {:.1f} %", escape(network.classes[static_cast<size_t>(c)]),
+                        100 * r.p[static_cast<size_t>(c)]);
   fmt::print("{}{}\n", escape(sample.path), text);
 }
 
@@ -47,8 +53,10 @@ int run_predict(const PredictOptions& o) {
   const auto stream = backend.make_stream();
   Network network = load_network(load_weights(o.weights), backend, stream->ref());
   std::vector<BadFile> bad;
-  const std::vector<Sample> samples = check_image_files(collect_image_files(o.files), o.bad_images == "skip", o.workers, bad);
-  for (const BadFile& b : bad) fmt::print(stderr, "skipped {}: {}\n", escape(b.path), escape(b.reason));
+  const std::vector<Sample> samples =
+      check_image_files(collect_image_files(o.files), o.bad_images == "skip", o.workers, bad);
+  for (const BadFile& b : bad)
+    fmt::print(stderr, "skipped {}: {}\n", escape(b.path), escape(b.reason));
   const int64_t batch = std::min<int64_t>(o.batch, static_cast<int64_t>(samples.size()));
   const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
   Feed feed(network, backend, numerics, batch);

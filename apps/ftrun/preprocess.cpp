@@ -89,11 +89,13 @@ Prescanned find_data(const DataOptions& options, const std::vector<std::string>&
   prescan_options.progress = [&](int64_t done, int64_t) { progress.update(done); };
   Prescanned checked = prescan(std::move(data), make_check(), prescan_options);
   progress.finish();
-  judge_duplicates(find_duplicates(checked.data, options.workers), options.allow_overlap, &checked.data.notes);
+  judge_duplicates(find_duplicates(checked.data, options.workers), options.allow_overlap,
+                   &checked.data.notes);
   return checked;
 }
 
-std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe& recipe, int workers) {
+std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe& recipe,
+                              int workers) {
   LoaderOptions options;
   options.height = recipe.height;
   options.width = recipe.width;
@@ -111,7 +113,8 @@ std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe
     progress.update(static_cast<int64_t>(pixels) / (recipe.height * recipe.width));
   }
   std::array<double, 3> mean{};
-  for (size_t c = 0; c < 3; ++c) mean[c] = static_cast<double>(sums[c]) / static_cast<double>(pixels);
+  for (size_t c = 0; c < 3; ++c)
+    mean[c] = static_cast<double>(sums[c]) / static_cast<double>(pixels);
   return mean;
 }
 

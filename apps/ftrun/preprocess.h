@@ -26,6 +26,7 @@ CheckFile make_check();
 Prescanned find_data(const DataOptions& options, const std::vector<std::string>& expected_classes);
 
 // Mean of every channel (R, G, B; 0-255) over the images as the network sees them.
-std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe& recipe, int workers);
+std::array<double, 3> mean_of(std::span<const Sample> samples, const InputRecipe& recipe,
+                              int workers);
 
 }  // namespace ft::app

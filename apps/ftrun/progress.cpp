@@ -33,10 +33,14 @@ std::string rate_text(double per_s) {
 }
 
 Progress::Progress(std::string what, int64_t total)
-    : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) == 1),
-      start_(Clock::now()), last_draw_(start_) {
+    : what_(std::move(what)),
+      total_(total),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      start_(Clock::now()),
+      last_draw_(start_) {
   winsize size{};
-  if (terminal_ && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) width_ = size.ws_col;
+  if (terminal_ && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
+    width_ = size.ws_col;
 }
 
 Progress::~Progress() { finish(); }
@@ -52,10 +56,11 @@ void Progress::update(int64_t done, const std::string& note) {
 void Progress::draw(int64_t done, const std::string& note) {
   const double elapsed = std::chrono::duration<double>(last_draw_ - start_).count();
   const double share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1;
-  const std::string left =
-      done > 0 && done < total_
-          ? duration_text(elapsed * static_cast<double>(total_ - done) / static_cast<double>(done)) + " left"
-          : duration_text(elapsed);
+  const std::string left = done > 0 && done < total_
+                               ? duration_text(elapsed * static_cast<double>(total_ - done) /
+                                               static_cast<double>(done)) +
+                                     " left"
+                               : duration_text(elapsed);
   std::string tail = fmt::format(" {}/{}", done, total_);
   if (!note.empty()) tail += ", " + note;
   tail += ", " + left;
@@ -70,8 +75,10 @@ void Progress::draw(int64_t done, const std::string& note) {
     for (int i = 0; i < cells; ++i) bar += i < full ? "\u2588" : "\u2591";
     bar = " " + bar;
   }
-  std::fprintf(stderr, "\r\x1b[K%s%s%s", what_.c_str(), bar.c_str(),
-               tail.substr(0, static_cast<size_t>(std::max(width_ - static_cast<int>(what_.size()) - 1, 0))).c_str());
+  std::fprintf(
+      stderr, "\r\x1b[K%s%s%s", what_.c_str(), bar.c_str(),
+      tail.substr(0, static_cast<size_t>(std::max(width_ - static_cast<int>(what_.size()) - 1, 0)))
+          .c_str());
   std::fflush(stderr);
   drawn_ = true;
 }

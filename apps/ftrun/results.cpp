@@ -18,12 +18,14 @@ bool has_word(const std::string& list, const std::string& word) {
 ResultWriter::ResultWriter(const RunFolder* folder, const std::vector<std::string>& classes)
     : folder_(folder), classes_(classes) {}
 
-void ResultWriter::write(const std::string& name, std::span<const std::byte> bytes, const std::string& what) {
+void ResultWriter::write(const std::string& name, std::span<const std::byte> bytes,
+                         const std::string& what) {
   write_atomically(*folder_ / name, bytes);
   files_.emplace_back(name, what);
 }
 
-void ResultWriter::write(const std::string& name, const std::string& text, const std::string& what) {
+void ResultWriter::write(const std::string& name, const std::string& text,
+                         const std::string& what) {
   write(name, std::as_bytes(std::span(text)), what);
 }
 
@@ -41,10 +43,11 @@ void ResultWriter::write_predictions() {
   std::vector<ft::Prediction> rows;
   for (const SplitResults& part : splits_)
     for (const ImageResult& r : part.results)
-      rows.push_back({part.split->name, part.split->samples[static_cast<size_t>(r.sample)].path,
-                      classes_[static_cast<size_t>(r.label)], classes_[static_cast<size_t>(r.predicted)],
-                      static_cast<float>(r.p[static_cast<size_t>(r.predicted)]),
-                      static_cast<float>(r.p[static_cast<size_t>(r.label)]), static_cast<float>(r.loss)});
+      rows.push_back(
+          {part.split->name, part.split->samples[static_cast<size_t>(r.sample)].path,
+           classes_[static_cast<size_t>(r.label)], classes_[static_cast<size_t>(r.predicted)],
+           static_cast<float>(r.p[static_cast<size_t>(r.predicted)]),
+           static_cast<float>(r.p[static_cast<size_t>(r.label)]), static_cast<float>(r.loss)});
   write("predictions.csv", predictions_csv(rows), "one row an image");
 }
 
@@ -60,7 +63,8 @@ void ResultWriter::write_metrics(const MetricsLog& log) {
 
 void ResultWriter::print_and_write_confusion(const std::string& print) {
   for (const SplitResults& part : splits_)
-    fmt::print("\n{} ({} images)\n{}", part.split->name, part.results.size(), confusion_table(matrix_of(part), classes_));
+    fmt::print("\n{} ({} images)\n{}", part.split->name, part.results.size(),
+               confusion_table(matrix_of(part), classes_));
   if (folder_ != nullptr && has_word(print, "confusion")) write_confusion_picture(splits_.back());
 }
 
@@ -69,7 +73,8 @@ void ResultWriter::write_confusion_picture(const SplitResults& part) {
   std::vector<int64_t> counts;
   for (int p = 0; p < matrix.classes(); ++p)
     for (int t = 0; t < matrix.classes(); ++t) counts.push_back(matrix.count(p, t));
-  write("confusion.svg", confusion_svg(classes_, counts), "confusion matrix of " + part.split->name);
+  write("confusion.svg", confusion_svg(classes_, counts),
+        "confusion matrix of " + part.split->name);
 }
 
 void ResultWriter::write_curves(const CurveData& curves) {
@@ -89,35 +94,42 @@ void ResultWriter::write_curves(const CurveData& curves) {
 }
 
 void ResultWriter::write_pictures(const std::string& print, const Dataset& data, Network& network,
-                                  Backend& backend, const NumericsPolicy& numerics, uint64_t seed, StreamRef s) {
-  const auto write_png = [&](const std::string& name, const std::vector<uint8_t>& png, const std::string& what) {
+                                  Backend& backend, const NumericsPolicy& numerics, uint64_t seed,
+                                  StreamRef s) {
+  const auto write_png = [&](const std::string& name, const std::vector<uint8_t>& png,
+                             const std::string& what) {
     write(name, std::as_bytes(std::span(png)), what);
   };
   if (const Split* train = data.find("train"); train != nullptr && has_word(print, "train-set"))
-    write_png("train-set.png", draw_samples("Training images", train->samples, network, seed), "sample training images");
+    write_png("train-set.png", draw_samples("Training images", train->samples, network, seed),
+              "sample training images");
   const SplitResults& part = splits_.back();
   const std::vector<Sample>& samples = part.split->samples;
   if (has_word(print, "test-set"))
-    write_png("test-set.png", draw_judged("Images of " + part.split->name, samples, part.results, network, seed),
+    write_png("test-set.png",
+              draw_judged("Images of " + part.split->name, samples, part.results, network, seed),
               "sample images of " + part.split->name + " with what the network says");
   if (!has_word(print, "gradcam")) return;
   GradCam cam(network, backend, numerics, "", CamTarget::logit);
   const std::string note = cam.note();
   write_png("gradcam.png",
-            draw_gradcam(note.empty() ? "Grad-CAM: what speaks for the predicted class" : "Grad-CAM: " + note, samples,
-                         part.results, network, cam, seed, s),
+            draw_gradcam(note.empty() ? "Grad-CAM: what speaks for the predicted class"
+                                      : "Grad-CAM: " + note,
+                         samples, part.results, network, cam, seed, s),
             note.empty() ? "where the network looked: hits and misses" : note);
 }
 
-void ResultWriter::write_run(const RunConfig& record) { write("run.toml", record.to_toml(), "all choices and results of this run"); }
+void ResultWriter::write_run(const RunConfig& record) {
+  write("run.toml", record.to_toml(), "all choices and results of this run");
+}
 
 void ResultWriter::list_files() const {
   fmt::print("\nfiles in {}\n", escape(folder_->path().string()));
   for (const char* name : {"best.h5", "last.h5"})
     if (std::filesystem::exists(*folder_ / name))
-      fmt::print("  {:<18} weights of the {}\n", name, name[0] == 'b' ? "best validation" : "last step");
+      fmt::print("  {:<18} weights of the {}\n", name,
+                 name[0] == 'b' ? "best validation" : "last step");
   for (const auto& [name, what] : files_) fmt::print("  {:<18} {}\n", name, what);
 }
-
 
 }  // namespace ft::app

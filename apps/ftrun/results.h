@@ -34,8 +34,8 @@ class ResultWriter {
   void write_curves(const CurveData& curves);
   void print_and_write_confusion(const std::string& print);
   // train-set.png, test-set.png, gradcam.png as far as `print` names them.
-  void write_pictures(const std::string& print, const Dataset& data, Network& network, Backend& backend,
-                      const NumericsPolicy& numerics, uint64_t seed, StreamRef s);
+  void write_pictures(const std::string& print, const Dataset& data, Network& network,
+                      Backend& backend, const NumericsPolicy& numerics, uint64_t seed, StreamRef s);
   void write_run(const RunConfig& record);  // run.toml
   void list_files() const;
 

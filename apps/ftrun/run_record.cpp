@@ -10,15 +10,25 @@ namespace {
 
 std::vector<std::string> factor_texts(const FactorList& list) {
   std::vector<std::string> out;
-  for (const auto& [pattern, f] : list) out.push_back(fmt::format("{}={},{}", pattern, f.first, f.second));
+  for (const auto& [pattern, f] : list)
+    out.push_back(fmt::format("{}={},{}", pattern, f.first, f.second));
   return out;
 }
 
 void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
-  const auto set = [&](const char* key, ConfigValue value) { c.set("options", key, std::move(value)); };
-  for (const auto& [key, value] : {std::pair{"weights", o.weights}, {"data", o.data.data}, {"train", o.data.train},
-                                   {"val", o.data.val}, {"test", o.data.test}, {"protocol", o.protocol},
-                                   {"freeze", o.freeze}, {"unfreeze", o.unfreeze}, {"bn", o.bn}, {"bn-final", s.bn_final}})
+  const auto set = [&](const char* key, ConfigValue value) {
+    c.set("options", key, std::move(value));
+  };
+  for (const auto& [key, value] : {std::pair{"weights", o.weights},
+                                   {"data", o.data.data},
+                                   {"train", o.data.train},
+                                   {"val", o.data.val},
+                                   {"test", o.data.test},
+                                   {"protocol", o.protocol},
+                                   {"freeze", o.freeze},
+                                   {"unfreeze", o.unfreeze},
+                                   {"bn", o.bn},
+                                   {"bn-final", s.bn_final}})
     if (!value.empty()) set(key, value);
   set("model", o.model);
   set("epochs", s.epochs);
@@ -46,7 +56,8 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   set("flip", o.flip);
   set("random-crop", o.random_crop);
   set("feature-cache", o.feature_cache);
-  if (o.feature_cache_bytes) set("feature-cache-bytes", static_cast<int64_t>(*o.feature_cache_bytes));
+  if (o.feature_cache_bytes)
+    set("feature-cache-bytes", static_cast<int64_t>(*o.feature_cache_bytes));
   if (o.input_size) set("input-size", int64_t{*o.input_size});
   if (!o.resize.empty()) set("resize", o.resize);
   if (!o.mean.empty()) set("mean", o.mean);
@@ -76,8 +87,8 @@ void record_recipe(RunConfig& c, const InputRecipe& r) {
 
 }  // namespace
 
-RunConfig record_run(const FinetuneOptions& options, const Settings& settings, const Network& network,
-                     const Backend& backend, const RunOutcome& outcome) {
+RunConfig record_run(const FinetuneOptions& options, const Settings& settings,
+                     const Network& network, const Backend& backend, const RunOutcome& outcome) {
   RunConfig c;
   record_options(c, options, settings);
   record_recipe(c, network.recipe);

@@ -16,7 +16,7 @@ struct RunOutcome {
   std::string slower_side;  // "" while it is not known
 };
 
-RunConfig record_run(const FinetuneOptions& options, const Settings& settings, const Network& network,
-                     const Backend& backend, const RunOutcome& outcome);
+RunConfig record_run(const FinetuneOptions& options, const Settings& settings,
+                     const Network& network, const Backend& backend, const RunOutcome& outcome);
 
 }  // namespace ft::app

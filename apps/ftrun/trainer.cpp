@@ -35,7 +35,8 @@ class FiniteGuard : public Observer {
 
 }  // namespace
 
-Trainer::Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOptions& options, int64_t samples)
+Trainer::Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOptions& options,
+                 int64_t samples)
     : network_(network),
       backend_(backend),
       feed_(feed),
@@ -71,7 +72,8 @@ void Trainer::compile_size(int64_t n) {
 void Trainer::bind(const Tensor& arena, const Tensor& state) {
   device_state_ = state;
   for (auto& [n, compiled] : sizes_)
-    compiled.executor = std::make_unique<Executor>(*compiled.graph, *network_.parameters, backend_, arena, state);
+    compiled.executor =
+        std::make_unique<Executor>(*compiled.graph, *network_.parameters, backend_, arena, state);
 }
 
 std::vector<const CompiledGraph*> Trainer::compilations() const {
@@ -98,7 +100,8 @@ void Trainer::upload_state(int64_t first, StreamRef s) {
   backend_.upload(s, &host_state_, device_state_);
 }
 
-StepReport Trainer::step(const Rows& rows, StreamRef s, const std::function<std::string(uint32_t)>& names) {
+StepReport Trainer::step(const Rows& rows, StreamRef s,
+                         const std::function<std::string(uint32_t)>& names) {
   const Batch& batch = rows.batch;
   StepReport report;
   report.images = batch.size();
@@ -122,7 +125,9 @@ StepReport Trainer::step(const Rows& rows, StreamRef s, const std::function<std:
 // Gradient of the step's mean loss with respect to the loss of each image: its share of the batch.
 void Trainer::fill_seed(const Batch& batch, int64_t first, int64_t n) {
   const auto weight = [&](size_t i) {
-    return options_.class_weights.empty() ? 1.0 : options_.class_weights[static_cast<size_t>(batch.labels[i])];
+    return options_.class_weights.empty()
+               ? 1.0
+               : options_.class_weights[static_cast<size_t>(batch.labels[i])];
   };
   double all = 0;
   for (size_t i = 0; i < static_cast<size_t>(batch.size()); ++i) all += weight(i);
@@ -141,7 +146,8 @@ Executor& Trainer::fill_inputs(const Rows& rows, int64_t first, int64_t n, Strea
   return executor;
 }
 
-void Trainer::micro_step(const Rows& rows, int64_t first, int64_t n, StreamRef s, StepReport& report) {
+void Trainer::micro_step(const Rows& rows, int64_t first, int64_t n, StreamRef s,
+                         StepReport& report) {
   const Batch& batch = rows.batch;
   Executor& executor = fill_inputs(rows, first, n, s);
   executor.forward(s);
@@ -150,9 +156,11 @@ void Trainer::micro_step(const Rows& rows, int64_t first, int64_t n, StreamRef s
   backend_.synchronize(s);
   const auto classes = network_.model.classes;
   for (int64_t i = 0; i < n; ++i) {
-    const auto row = std::span(logits_).subspan(static_cast<size_t>(i * classes), static_cast<size_t>(classes));
+    const auto row =
+        std::span(logits_).subspan(static_cast<size_t>(i * classes), static_cast<size_t>(classes));
     report.loss_sum += loss_[static_cast<size_t>(i)];
-    report.correct += std::ranges::max_element(row) - row.begin() == batch.labels[static_cast<size_t>(first + i)];
+    report.correct +=
+        std::ranges::max_element(row) - row.begin() == batch.labels[static_cast<size_t>(first + i)];
   }
   if (std::isfinite(report.loss_sum)) executor.backward(s);
 }
@@ -183,10 +191,11 @@ void Trainer::report_not_finite(const Rows& rows, int64_t first, int64_t n, Stre
   for (int64_t i = first; i < std::min(first + n, first + 5); ++i)
     files += (files.empty() ? "" : ", ") + names(batch.samples[static_cast<size_t>(i)]);
   if (n > 5) files += fmt::format(" and {} more", n - 5);
-  throw Error(6001, culprit.empty() ? "loss" : culprit,
-              fmt::format("the loss is not finite in step {} of epoch {} (first at this node; images: {})",
-                          state_.step + 1, state_.epoch + 1, files),
-              "use a smaller --lr; nothing was updated by this step");
+  throw Error(
+      6001, culprit.empty() ? "loss" : culprit,
+      fmt::format("the loss is not finite in step {} of epoch {} (first at this node; images: {})",
+                  state_.step + 1, state_.epoch + 1, files),
+      "use a smaller --lr; nothing was updated by this step");
 }
 
 void Trainer::end_epoch() {

@@ -48,7 +48,8 @@ struct StepReport {
 class Trainer {
  public:
   // Compiles one step for every batch size that an epoch of `samples` images has. `feed` takes a micro-batch.
-  Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOptions& options, int64_t samples);
+  Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOptions& options,
+          int64_t samples);
   void bind(const Tensor& arena, const Tensor& state);
 
   // One optimisation step on a batch. Throws Error 6001 (and changes nothing) if the loss is not finite; `names`

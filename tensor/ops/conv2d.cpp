@@ -21,7 +21,8 @@ void check_spec(const Conv2dSpec& spec, const std::string& node) {
   const auto refuse = [&](const std::string& seen) {
     throw Error(2401, node, seen, "check the model's convolution settings and the input size");
   };
-  if (spec.x.shape.rank() != 4) refuse(fmt::format("conv2d needs N,C,H,W, got {}", spec.x.shape.str()));
+  if (spec.x.shape.rank() != 4)
+    refuse(fmt::format("conv2d needs N,C,H,W, got {}", spec.x.shape.str()));
   if (spec.k < 1 || spec.r < 1 || spec.s < 1 || spec.stride_h < 1 || spec.stride_w < 1 ||
       spec.pad_h < 0 || spec.pad_w < 0)
     refuse("conv2d needs positive extents and strides and no negative padding");

@@ -8,7 +8,7 @@ namespace ft {
 // y[c] = x[c] * (k + alpha / size * sum of x[j]^2 over the window of `size` channels around c)^-beta.
 // Alpha is divided by the window, as Caffe, cuDNN and PyTorch do; the window is cut at the borders.
 struct LrnSpec {
-  TensorSpec x;  // {N,C,H,W}
+  TensorSpec x;      // {N,C,H,W}
   int64_t size = 5;  // odd
   double alpha = 1e-4, beta = 0.75, k = 1;
   PassSet passes;

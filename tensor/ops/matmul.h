@@ -12,15 +12,17 @@ struct MatmulSpec {
   TensorSpec x;  // {N,I} or {N,C,H,W} with C*H*W = I
   int64_t out = 0;
   bool bias = false;
-  bool relu = false;               // epilogue; forward only
-  DType y_dtype = DType::f32;      // f64 where x is f64
+  bool relu = false;           // epilogue; forward only
+  DType y_dtype = DType::f32;  // f64 where x is f64
   PassSet passes;
   NumericsPolicy numerics;
 
   int64_t in() const { return x.shape.per_sample(); }
   Shape y_shape() const { return {x.shape.n(), out}; }
   Shape weight_shape() const { return {out, in()}; }
-  double flops() const { return 2.0 * static_cast<double>(x.shape.n()) * static_cast<double>(in() * out); }
+  double flops() const {
+    return 2.0 * static_cast<double>(x.shape.n()) * static_cast<double>(in() * out);
+  }
 };
 
 class MatmulPlan : public Plan {

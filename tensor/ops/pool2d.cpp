@@ -14,7 +14,8 @@ void check_spec(const Pool2dSpec& spec, const std::string& node) {
   const auto refuse = [&](const std::string& seen) {
     throw Error(2402, node, seen, "check the model's pooling settings and the input size");
   };
-  if (spec.x.shape.rank() != 4) refuse(fmt::format("pooling needs N,C,H,W, got {}", spec.x.shape.str()));
+  if (spec.x.shape.rank() != 4)
+    refuse(fmt::format("pooling needs N,C,H,W, got {}", spec.x.shape.str()));
   if (spec.r < 1 || spec.s < 1 || spec.stride_h < 1 || spec.stride_w < 1)
     refuse("pooling needs positive windows and strides");
   if (spec.pad_h < 0 || spec.pad_w < 0 || 2 * spec.pad_h > spec.r || 2 * spec.pad_w > spec.s)

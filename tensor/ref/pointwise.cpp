@@ -67,20 +67,17 @@ void RefBackend::convert(StreamRef, const Tensor& x, const Tensor& y) {
 }
 
 void RefBackend::add(StreamRef, const Tensor& a, const Tensor& b, const Tensor& y) {
-  map(
-      y, [](double va, double vb) { return va + vb; }, a, b);
+  map(y, [](double va, double vb) { return va + vb; }, a, b);
 }
 
 // y = max(0, x)
 void RefBackend::relu_forward(StreamRef, const Tensor& x, const Tensor& y) {
-  map(
-      y, [](double v) { return ref::relu(v); }, x);
+  map(y, [](double v) { return ref::relu(v); }, x);
 }
 
 // dx = dy where y > 0, else 0
 void RefBackend::relu_backward(StreamRef, const Tensor& y, const Tensor& dy, const Tensor& dx) {
-  map(
-      dx, [](double vy, double vdy) { return vy > 0 ? vdy : 0; }, y, dy);
+  map(dx, [](double vy, double vdy) { return vy > 0 ? vdy : 0; }, y, dy);
 }
 
 // y = x / (1 - p) where uniform >= p, else 0; the number of element i (C,H,W order) of the sample

@@ -166,7 +166,8 @@ TEST_F(CachedRun, with_a_part_unfrozen_is_the_run_without_a_store) {
   const bool has_bf16 = make_backend(parse_device("cpu"), {})->supports(DType::bf16);
   const std::string precision = has_bf16 ? " --precision bf16" : " --precision f32";
   tune("part-off", part + "off" + precision);
-  expect_word(tune("part-on", part + "auto" + precision), "frozen up to layer4.1.relu, computed 4 at a time");
+  expect_word(tune("part-on", part + "auto" + precision),
+              "frozen up to layer4.1.relu, computed 4 at a time");
   expect_equal_runs("part-off", "part-on");
 }
 

@@ -16,8 +16,9 @@ namespace ft::test {
 namespace {
 
 TEST_F(Ftrun, leaves_every_promised_file) {
-  for (const char* name : {"last.h5", "best.h5", "metrics.csv", "metrics.jsonl", "predictions.csv", "run.toml", "curves.svg",
-                           "confusion.svg", "gradcam.png", "train-set.png", "test-set.png"})
+  for (const char* name :
+       {"last.h5", "best.h5", "metrics.csv", "metrics.jsonl", "predictions.csv", "run.toml",
+        "curves.svg", "confusion.svg", "gradcam.png", "train-set.png", "test-set.png"})
     EXPECT_GT(fs::file_size(*dir / "tuned" / name), 100u) << name;
   const std::string predictions = read_file(*dir / "tuned/predictions.csv");
   EXPECT_EQ(lines(predictions), 1 + 4 * 25 + 4 * 50);
@@ -29,7 +30,8 @@ TEST_F(Ftrun, leaves_every_promised_file) {
 }
 
 TEST_F(Ftrun, a_frozen_prefix_is_the_same_bit_for_bit_and_the_head_is_not) {
-  const WeightFile before = load_weights(*dir / "source/best.h5"), after = load_weights(*dir / "tuned/last.h5");
+  const WeightFile before = load_weights(*dir / "source/best.h5"),
+                   after = load_weights(*dir / "tuned/last.h5");
   EXPECT_EQ(before.recipe, after.recipe);
   EXPECT_EQ(after.classes.size(), 4u);
   int64_t same = 0;
@@ -45,15 +47,21 @@ TEST_F(Ftrun, a_frozen_prefix_is_the_same_bit_for_bit_and_the_head_is_not) {
 
 TEST_F(Ftrun, the_same_seed_gives_the_same_bytes_whatever_the_number_of_workers) {
   ASSERT_EQ(tune("again", {"--workers", "0", "--print", "none"}).status, 0);
-  EXPECT_TRUE(load_weights(*dir / "again/last.h5").sha256 == load_weights(*dir / "tuned/last.h5").sha256);
+  EXPECT_TRUE(load_weights(*dir / "again/last.h5").sha256 ==
+              load_weights(*dir / "tuned/last.h5").sha256);
   EXPECT_EQ(read_file(*dir / "again/predictions.csv"), read_file(*dir / "tuned/predictions.csv"));
   ASSERT_EQ(tune("other", {"--seed", "7", "--print", "none"}).status, 0);
-  EXPECT_FALSE(load_weights(*dir / "other/last.h5").sha256 == load_weights(*dir / "tuned/last.h5").sha256);
+  EXPECT_FALSE(load_weights(*dir / "other/last.h5").sha256 ==
+               load_weights(*dir / "tuned/last.h5").sha256);
 }
 
 TEST_F(Ftrun, unfreezing_trains_what_the_pattern_names_and_nothing_else) {
-  ASSERT_EQ(tune("part", {"--unfreeze", "layer4.2.*", "--print", "none", "--epochs", "1", "--micro-batch", "5"}).status, 0);
-  const WeightFile before = load_weights(*dir / "source/best.h5"), after = load_weights(*dir / "part/last.h5");
+  ASSERT_EQ(tune("part", {"--unfreeze", "layer4.2.*", "--print", "none", "--epochs", "1",
+                          "--micro-batch", "5"})
+                .status,
+            0);
+  const WeightFile before = load_weights(*dir / "source/best.h5"),
+                   after = load_weights(*dir / "part/last.h5");
   for (const NamedTensor& t : after.tensors) {
     if (t.name.starts_with("fc.")) continue;
     EXPECT_EQ(before.find(t.name)->data != t.data, t.name.starts_with("layer4.2.")) << t.name;
@@ -72,7 +80,8 @@ TEST_F(Ftrun, augmentation_and_letterbox_are_repeatable_and_recorded) {
   };
   const WeightFile plain = run("aug_plain", {});
   const WeightFile crop = run("aug_crop", {"--resize", "crop", "--random-crop", "--workers", "0"});
-  const WeightFile again = run("aug_again", {"--resize", "crop", "--random-crop", "--workers", "3"});
+  const WeightFile again =
+      run("aug_again", {"--resize", "crop", "--random-crop", "--workers", "3"});
   const WeightFile flip = run("aug_flip", {"--flip", "--workers", "1"});
   EXPECT_EQ(crop.sha256, again.sha256);
   EXPECT_EQ(flip.sha256, run("aug_flip2", {"--flip", "--workers", "0"}).sha256);
@@ -83,32 +92,42 @@ TEST_F(Ftrun, augmentation_and_letterbox_are_repeatable_and_recorded) {
   EXPECT_EQ(box.recipe.short_side, 0);
   const ProcessResult seen = ftrun({"inspect", (*dir / "aug_box/last.h5").string()});
   EXPECT_NE(seen.out.find("letterbox"), std::string::npos) << seen.out;
-  expect_error(tune("aug_wrong", {"--resize", "squash", "--random-crop"}), 2, "2005", "--random-crop: the recipe is squash");
+  expect_error(tune("aug_wrong", {"--resize", "squash", "--random-crop"}), 2, "2005",
+               "--random-crop: the recipe is squash");
 }
 
 // The statistics change, the weights do not; what is said of the network is said of the changed one.
 TEST_F(Ftrun, population_statistics_replace_the_running_ones_in_the_end) {
-  const std::vector<std::string> some{"--unfreeze", "layer4.2.*", "--print", "none", "--epochs", "1"};
+  const std::vector<std::string> some{"--unfreeze", "layer4.2.*", "--print",
+                                      "none",       "--epochs",   "1"};
   ASSERT_EQ(tune("running", some).status, 0);
   std::vector<std::string> more = some;
   more.insert(more.end(), {"--bn-final", "population"});
   const ProcessResult r = tune("population", more);
   ASSERT_EQ(r.status, 0) << r.err;
-  EXPECT_NE(r.out.find("3 in mode batch; in the end: statistics of all training images"), std::string::npos) << r.out;
-  const WeightFile a = load_weights(*dir / "running/last.h5"), b = load_weights(*dir / "population/last.h5");
+  EXPECT_NE(r.out.find("3 in mode batch; in the end: statistics of all training images"),
+            std::string::npos)
+      << r.out;
+  const WeightFile a = load_weights(*dir / "running/last.h5"),
+                   b = load_weights(*dir / "population/last.h5");
   for (const NamedTensor& t : a.tensors) {
-    const bool settled = t.name.starts_with("layer4.2.") && t.name.find("running_") != std::string::npos;
+    const bool settled =
+        t.name.starts_with("layer4.2.") && t.name.find("running_") != std::string::npos;
     EXPECT_EQ(t.data != b.find(t.name)->data, settled) << t.name;
   }
-  EXPECT_EQ(*load_run_config(*dir / "population/run.toml").find("options", "bn-final"), ConfigValue(std::string("population")));
-  EXPECT_NE(tune("nothing", {"--bn-final", "population", "--print", "none", "--epochs", "1"}).out.find("population does nothing"),
+  EXPECT_EQ(*load_run_config(*dir / "population/run.toml").find("options", "bn-final"),
+            ConfigValue(std::string("population")));
+  EXPECT_NE(tune("nothing", {"--bn-final", "population", "--print", "none", "--epochs", "1"})
+                .out.find("population does nothing"),
             std::string::npos);
 }
 
 TEST_F(Ftrun, the_header_tells_what_will_happen) {
   const ProcessResult r = tune("header", {"--print", "none", "--epochs", "1"});
-  for (const char* word : {"device", "train       24 images", "val         100 images", "test        200 images", "265 loaded, 2 new",
-                           "factor 20", "plan        1 epoch of 3 steps", "1 validation", "memory", "forecast", "best validation accuracy"})
+  for (const char* word :
+       {"device", "train       24 images", "val         100 images", "test        200 images",
+        "265 loaded, 2 new", "factor 20", "plan        1 epoch of 3 steps", "1 validation",
+        "memory", "forecast", "best validation accuracy"})
     EXPECT_NE(r.out.find(word), std::string::npos) << word << "\n" << r.out;
 }
 
@@ -117,8 +136,12 @@ TEST_F(Ftrun, from_scratch_says_that_all_layers_train_and_that_a_head_factor_doe
   args.insert(args.end(), {"--head-lr-factor", "3"});
   const ProcessResult r = ftrun(args);
   ASSERT_EQ(r.status, 0) << r.err;
-  EXPECT_NE(r.out.find("from scratch, He initialisation, seed 0; all layers train\n"), std::string::npos) << r.out;
-  EXPECT_NE(r.out.find("note        --head-lr-factor does nothing without --weights"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("from scratch, He initialisation, seed 0; all layers train\n"),
+            std::string::npos)
+      << r.out;
+  EXPECT_NE(r.out.find("note        --head-lr-factor does nothing without --weights"),
+            std::string::npos)
+      << r.out;
   EXPECT_EQ(r.out.find("factor 3"), std::string::npos) << r.out;
   EXPECT_FALSE(load_run_config(*dir / "scratch/run.toml").find("options", "head-lr-factor"));
 }
@@ -137,8 +160,9 @@ TEST_F(Ftrun, the_columns_of_a_summary_stay_in_line_whatever_the_names) {
 }
 
 TEST_F(Ftrun, evaluate_repeats_the_accuracy_of_the_run) {
-  const ProcessResult r = ftrun({"evaluate", "--weights", *dir / "tuned/best.h5", "--data", *dir / "demo/target", "--out",
-                                 *dir / "evaluated", "--threads", "1"});
+  const ProcessResult r =
+      ftrun({"evaluate", "--weights", *dir / "tuned/best.h5", "--data", *dir / "demo/target",
+             "--out", *dir / "evaluated", "--threads", "1"});
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(lines(read_file(*dir / "evaluated/predictions.csv")), 1 + 200);
   const std::string run = read_file(*dir / "tuned/predictions.csv");
@@ -151,7 +175,8 @@ TEST_F(Ftrun, evaluate_repeats_the_accuracy_of_the_run) {
 
 TEST_F(Ftrun, predict_prints_one_json_object_a_file) {
   const std::string folder = *dir / "demo/target/test/brick";
-  const ProcessResult r = ftrun({"predict", folder, "--weights", *dir / "tuned/best.h5", "--json", "--top", "2"});
+  const ProcessResult r =
+      ftrun({"predict", folder, "--weights", *dir / "tuned/best.h5", "--json", "--top", "2"});
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(lines(r.out), 50);
   const auto first = nlohmann::json::parse(r.out.substr(0, r.out.find('\n')));
@@ -163,19 +188,23 @@ TEST_F(Ftrun, predict_prints_one_json_object_a_file) {
 
 TEST_F(Ftrun, explain_inspect_summary_and_bench_answer) {
   const std::string image = *dir / "demo/target/test/brick/0000.jpg";
-  ProcessResult r = ftrun({"explain", image, "--weights", *dir / "tuned/best.h5", "--out", *dir / "cam.png", "--target", "softmax"});
+  ProcessResult r = ftrun({"explain", image, "--weights", *dir / "tuned/best.h5", "--out",
+                           *dir / "cam.png", "--target", "softmax"});
   EXPECT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(read_file(*dir / "cam.png").substr(1, 3), "PNG");
   r = ftrun({"inspect", *dir / "tuned/best.h5", "--tensors"});
   EXPECT_NE(r.out.find("fc.weight"), std::string::npos);
-  r = ftrun({"summary", "--model", "resnet50", "--backward", "--input-size", "64", "--device", "ref"});
+  r = ftrun(
+      {"summary", "--model", "resnet50", "--backward", "--input-size", "64", "--device", "ref"});
   EXPECT_NE(r.out.find("layer1.1.conv1"), std::string::npos);
   EXPECT_NE(r.out.find("added to d(layer1.0.relu)"), std::string::npos) << r.out;
   r = ftrun({"summary", "--model", "alexnet", "--dot"});
   EXPECT_EQ(r.out.substr(0, 7), "digraph");
-  r = ftrun({"bench", "--model", "resnet50", "--input-size", "32", "--batch", "2", "--steps", "2", "--json"});
+  r = ftrun({"bench", "--model", "resnet50", "--input-size", "32", "--batch", "2", "--steps", "2",
+             "--json"});
   const auto json = nlohmann::json::parse(r.out);
-  for (const char* key : {"images_per_s", "peak_bytes", "device"}) EXPECT_TRUE(json.contains(key)) << key;
+  for (const char* key : {"images_per_s", "peak_bytes", "device"})
+    EXPECT_TRUE(json.contains(key)) << key;
 }
 
 TEST_F(Ftrun, gradcheck_passes_on_every_layer) {
@@ -185,31 +214,65 @@ TEST_F(Ftrun, gradcheck_passes_on_every_layer) {
 }
 
 TEST_F(Ftrun, a_wrong_command_line_is_one_line_with_the_flag_and_the_way_out) {
-  expect_error(ftrun({"finetune", "--epohcs", "3", "--out", "x"}), 2, "2001", "did you mean --epochs?");
+  expect_error(ftrun({"finetune", "--epohcs", "3", "--out", "x"}), 2, "2001",
+               "did you mean --epochs?");
   expect_error(ftrun({"finetun"}), 2, "2001", "did you mean finetune?");
   expect_error(ftrun({"finetune"}), 2, "2002", "--out");
   // Whatever is wrong with a value: status 2, the flag, the value, and no word of the parser's own.
-  const std::vector<std::pair<std::string, std::string>> bad = {
-      {"--batch", "0"}, {"--batch", "-1"}, {"--batch", "12x"}, {"--batch", "0x10"}, {"--batch", "010"}, {"--batch", "99999999999999999999"}, {"--batch", ""},
-      {"--lr", "nan"}, {"--lr", "inf"}, {"--lr", "-0.1"}, {"--lr", "0"}, {"--lr", "1e9"}, {"--momentum", "1"},
-      {"--epochs", "1.5"}, {"--bn", "off"}, {"--print", "cake"}, {"--print", "none,gradcam"}, {"--val-every", "0"},
-      {"--precision", "f8"}, {"--lr-factor", "fc=x"}, {"--lr-factor", "=1"}, {"--resize", "zoom"}, {"--seed", "-1"},
-      {"--seed", "abc"}, {"--seed", "9223372036854775808"}, {"--workers", "1000"}, {"--threads", "-2"},
-      {"--max-bad", "101"}, {"--l2", "-1"}, {"--drop-factor", "2"}, {"--drop-period", "0"}, {"--input-size", "0"},
-      {"--micro-batch", "0"}, {"--head-lr-factor", "x"}, {"--decay-factor", "a"}, {"--shuffle", "often"},
-      {"--schedule", "cosine"}, {"--rule", "adam"}, {"--mean", "none"}, {"--protocol", "keras"}};
+  const std::vector<std::pair<std::string, std::string>> bad = {{"--batch", "0"},
+                                                                {"--batch", "-1"},
+                                                                {"--batch", "12x"},
+                                                                {"--batch", "0x10"},
+                                                                {"--batch", "010"},
+                                                                {"--batch", "99999999999999999999"},
+                                                                {"--batch", ""},
+                                                                {"--lr", "nan"},
+                                                                {"--lr", "inf"},
+                                                                {"--lr", "-0.1"},
+                                                                {"--lr", "0"},
+                                                                {"--lr", "1e9"},
+                                                                {"--momentum", "1"},
+                                                                {"--epochs", "1.5"},
+                                                                {"--bn", "off"},
+                                                                {"--print", "cake"},
+                                                                {"--print", "none,gradcam"},
+                                                                {"--val-every", "0"},
+                                                                {"--precision", "f8"},
+                                                                {"--lr-factor", "fc=x"},
+                                                                {"--lr-factor", "=1"},
+                                                                {"--resize", "zoom"},
+                                                                {"--seed", "-1"},
+                                                                {"--seed", "abc"},
+                                                                {"--seed", "9223372036854775808"},
+                                                                {"--workers", "1000"},
+                                                                {"--threads", "-2"},
+                                                                {"--max-bad", "101"},
+                                                                {"--l2", "-1"},
+                                                                {"--drop-factor", "2"},
+                                                                {"--drop-period", "0"},
+                                                                {"--input-size", "0"},
+                                                                {"--micro-batch", "0"},
+                                                                {"--head-lr-factor", "x"},
+                                                                {"--decay-factor", "a"},
+                                                                {"--shuffle", "often"},
+                                                                {"--schedule", "cosine"},
+                                                                {"--rule", "adam"},
+                                                                {"--mean", "none"},
+                                                                {"--protocol", "keras"}};
   for (const auto& [flag, value] : bad) {
     SCOPED_TRACE(flag + " " + value);
-    const ProcessResult r =
-        ftrun({"finetune", "--model", "resnet50", "--data", *dir / "nothing", "--out", *dir / "no", flag, value});
+    const ProcessResult r = ftrun({"finetune", "--model", "resnet50", "--data", *dir / "nothing",
+                                   "--out", *dir / "no", flag, value});
     expect_error(r, 2, "2003", flag + ": ");
-    const std::string told = value == "none,gradcam" ? "none stands alone" : "\"" + value + "\" is ";
+    const std::string told =
+        value == "none,gradcam" ? "none stands alone" : "\"" + value + "\" is ";
     EXPECT_NE(r.err.find(told), std::string::npos) << r.err;
     EXPECT_NE(r.err.find("ftrun finetune --help"), std::string::npos) << r.err;
   }
   expect_error(ftrun({"finetune", "--out", "x", "--lr"}), 2, "2003", "--lr: has no value");
   expect_error(ftrun({"finetune", "--out", "--force"}), 2, "2003", "--out: has no value");
-  expect_error(ftrun({"finetune", "--out", "x", "--lr", "1", "--lr", "2"}), 2, "2003", "--lr: is given 2 times");
+  expect_error(ftrun({"finetune", "--out", "x", "--lr", "1", "--lr", "2"}), 2, "2003",
+               "--lr: is given 2 times");
   expect_error(ftrun({"finetune", "--out", "x", "--flip=maybe"}), 2, "2003", "--flip: is a switch");
   expect_error(ftrun({"finetune", "--out", "x", "y"}), 2, "2001", "y: is one argument too many");
   expect_error(ftrun({"predict"}), 2, "2002", "predict: needs images or folders");
@@ -229,12 +292,15 @@ TEST_F(Ftrun, wrong_models_weights_devices_and_folders_are_told_apart) {
   expect_error(run({"--model", "alexnet", "--input-size", "100"}), 2, "2421", "227");
   expect_error(run({"--weights", *dir / "nothing.h5"}), 2, "2301", "nothing.h5");
   expect_error(run({"--weights", data + "/train/brick/0000.jpg"}), 2, "2308", "0000.jpg");
-  expect_error(run({"--model", "alexnet", "--weights", *dir / "source/best.h5"}), 2, "2330", "resnet50");
+  expect_error(run({"--model", "alexnet", "--weights", *dir / "source/best.h5"}), 2, "2330",
+               "resnet50");
   expect_error(run({"--model", "resnet50", "--unfreeze", "layer9.*"}), 2, "2022", "layer9");
   expect_error(run({"--model", "resnet50", "--freeze", "*"}), 2, "2024", "--freeze");
   expect_error(run({"--model", "resnet50", "--device", "gpu"}), 2, "2010", "gpu");
-  expect_error(ftrun({"finetune", "--model", "resnet50", "--data", data, "--out", data + "/run"}), 2, "2071", "run");
-  expect_error(ftrun({"finetune", "--model", "resnet50", "--data", data, "--out", *dir / "tuned"}), 2, "2072", "tuned");
+  expect_error(ftrun({"finetune", "--model", "resnet50", "--data", data, "--out", data + "/run"}),
+               2, "2071", "run");
+  expect_error(ftrun({"finetune", "--model", "resnet50", "--data", data, "--out", *dir / "tuned"}),
+               2, "2072", "tuned");
   EXPECT_FALSE(fs::exists(*dir / "wrong/best.h5"));
 }
 
@@ -245,8 +311,10 @@ TEST_F(Ftrun, a_bad_image_stops_the_run_or_is_skipped_and_listed) {
   write_file(copy / "train/brick/0001.jpg", whole.substr(0, whole.size() / 2));
   write_file(copy / "train/canvas/0002.png", "");
   const auto run = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> args{"finetune", "--weights", *dir / "source/best.h5", "--data", copy.string(), "--out",
-                                  *dir / "skipped", "--epochs", "1", "--print", "none", "--force"};
+    std::vector<std::string> args{"finetune",       "--weights",   *dir / "source/best.h5",
+                                  "--data",         copy.string(), "--out",
+                                  *dir / "skipped", "--epochs",    "1",
+                                  "--print",        "none",        "--force"};
     args.insert(args.end(), more.begin(), more.end());
     return ftrun(args);
   };
@@ -261,12 +329,15 @@ TEST_F(Ftrun, a_bad_image_stops_the_run_or_is_skipped_and_listed) {
 }
 
 TEST_F(Ftrun, a_loss_that_is_not_finite_stops_with_status_6_and_changes_nothing) {
-  const ProcessResult r = tune("blown", {"--lr", "1e6", "--head-lr-factor", "1000000", "--print", "none", "--epochs", "30"});
+  const ProcessResult r = tune(
+      "blown", {"--lr", "1e6", "--head-lr-factor", "1000000", "--print", "none", "--epochs", "30"});
   EXPECT_EQ(r.status, 6) << r.err;
   EXPECT_NE(r.err.find("E6001"), std::string::npos);
   EXPECT_NE(r.err.find("the loss is not finite in step"), std::string::npos);
   EXPECT_FALSE(fs::exists(*dir / "blown/curves.svg"));
-  if (fs::exists(*dir / "blown/last.h5")) {  // of an earlier validation: whole and finite, or it would not load
+  if (fs::exists(
+          *dir /
+          "blown/last.h5")) {  // of an earlier validation: whole and finite, or it would not load
     EXPECT_NO_THROW(load_weights(*dir / "blown/last.h5"));
   }
 }
@@ -290,12 +361,16 @@ TEST_F(Ftrun, lost_output_ends_no_training_and_is_told_where_it_is_the_result) {
 
 TEST_F(Ftrun, demo_data_depends_on_the_seed_alone) {
   for (const char* name : {"a", "b"})
-    ASSERT_EQ(ftrun({"demo-data", *dir / name, "--source-per-class", "1", "--target-per-class", "1", "--seed", "3"}).status, 0);
+    ASSERT_EQ(ftrun({"demo-data", *dir / name, "--source-per-class", "1", "--target-per-class", "1",
+                     "--seed", "3"})
+                  .status,
+              0);
   int64_t files = 0;
   for (const auto& entry : fs::recursive_directory_iterator(*dir / "a")) {
     if (!entry.is_regular_file()) continue;
     ++files;
-    EXPECT_EQ(read_file(entry.path()), read_file(*dir / "b" / fs::relative(entry.path(), *dir / "a").string()));
+    EXPECT_EQ(read_file(entry.path()),
+              read_file(*dir / "b" / fs::relative(entry.path(), *dir / "a").string()));
   }
   EXPECT_EQ(files, 8 * 41 + 4 * 76);
   expect_error(ftrun({"demo-data", *dir / "a"}), 2, "2074", "not empty");

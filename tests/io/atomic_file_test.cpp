@@ -111,7 +111,7 @@ TEST(AtomicFile, keeps_the_permission_bits_of_an_existing_file) {
   write_atomically(dir / "a", kOld);
   ASSERT_EQ(::chmod((dir / "a").c_str(), 0640), 0);
   write_atomically(dir / "a", kNew);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat((dir / "a").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }

@@ -335,12 +335,10 @@ bool fits_in_memory(size_t bytes, const std::function<bool()>& action) {
 }
 
 TEST(Hdf5, huge_shape_is_refused_before_memory_is_asked_for) {
-  const std::string empty_chunks = foreign_file([](hid_t f) {
-    add_dataset(f, H5T_IEEE_F32LE, {1u << 20, 1u << 20}, chunked({64, 64}));
-  });
-  const std::string overflow = foreign_file([](hid_t f) {
-    add_dataset(f, H5T_IEEE_F32LE, {1u << 31, 1u << 31}, chunked({64, 64}));
-  });
+  const std::string empty_chunks = foreign_file(
+      [](hid_t f) { add_dataset(f, H5T_IEEE_F32LE, {1u << 20, 1u << 20}, chunked({64, 64})); });
+  const std::string overflow = foreign_file(
+      [](hid_t f) { add_dataset(f, H5T_IEEE_F32LE, {1u << 31, 1u << 31}, chunked({64, 64})); });
   const std::string unwritten =
       foreign_file([](hid_t f) { add_dataset(f, H5T_IEEE_F32LE, {1u << 30}); });
   const std::string huge_chunk = foreign_file([](hid_t f) {

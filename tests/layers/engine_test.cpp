@@ -431,7 +431,8 @@ class Diary : public Observer {
     static const char* kNames[] = {"forward", "data", "weights", "both", "sum"};
     EXPECT_EQ(when == When::after, open_) << node.name;
     open_ = when == When::before;
-    const bool dw = std::ranges::any_of(pass.params, [](const ParamView& p) { return !p.grad.empty(); });
+    const bool dw =
+        std::ranges::any_of(pass.params, [](const ParamView& p) { return !p.grad.empty(); });
     const bool dx = std::ranges::any_of(pass.dx, [](const Tensor& t) { return !t.empty(); });
     if (work == Work::backward_data) {
       EXPECT_TRUE(dx && !dw) << node.name;
@@ -461,11 +462,13 @@ TEST(Engine, an_observer_sees_every_pass_by_its_name) {
   step.executor->add_observer(&diary);
   step.run(net);
   const std::vector<std::string> expected{
-      "conv1 forward", "bn1 forward", "relu1 forward", "pool forward", "conv2 forward", "bn2 forward", "relu2 forward",
-      "conv3 forward", "bn3 forward", "add forward", "relu3 forward", "avg forward", "drop forward", "fc forward",
-      "loss forward", "loss data", "fc data", "fc weights", "drop data", "avg data", "relu3 data", "add data", "bn3 both",
-      "conv3 data", "conv3 weights", "relu2 data", "bn2 both", "conv2 data", "conv2 weights", "conv2 sum", "pool data",
-      "relu1 data", "bn1 both", "conv1 weights"};
+      "conv1 forward", "bn1 forward",   "relu1 forward", "pool forward",  "conv2 forward",
+      "bn2 forward",   "relu2 forward", "conv3 forward", "bn3 forward",   "add forward",
+      "relu3 forward", "avg forward",   "drop forward",  "fc forward",    "loss forward",
+      "loss data",     "fc data",       "fc weights",    "drop data",     "avg data",
+      "relu3 data",    "add data",      "bn3 both",      "conv3 data",    "conv3 weights",
+      "relu2 data",    "bn2 both",      "conv2 data",    "conv2 weights", "conv2 sum",
+      "pool data",     "relu1 data",    "bn1 both",      "conv1 weights"};
   EXPECT_EQ(diary.lines, expected);
 }
 

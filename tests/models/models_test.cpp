@@ -49,7 +49,9 @@ TEST(Models, work_of_a_forward_pass_is_the_published_one) {
 }
 
 TEST(Models, feature_maps_have_the_published_extent) {
-  const auto map = [](const Model& m) { return m.graph.values()[static_cast<size_t>(m.feature_map)].shape; };
+  const auto map = [](const Model& m) {
+    return m.graph.values()[static_cast<size_t>(m.feature_map)].shape;
+  };
   EXPECT_EQ(map(build("alexnet", 2)), (Shape{1, 256, 13, 13}));
   EXPECT_EQ(map(build("alexnet-tv", 2)), (Shape{1, 256, 13, 13}));
   EXPECT_EQ(map(build("resnet50", 2)), (Shape{1, 2048, 7, 7}));

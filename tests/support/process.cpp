@@ -21,7 +21,9 @@ RunningProcess::RunningProcess(const std::string& program, const std::vector<std
   const std::string out = dir_ / "out", err = dir_ / "err";
   child_ = fork();
   if (child_ != 0) return;
-  const auto redirect = [](const char* path, int flags, int to) { dup2(open(path, flags, 0600), to); };
+  const auto redirect = [](const char* path, int flags, int to) {
+    dup2(open(path, flags, 0600), to);
+  };
   redirect("/dev/null", O_RDONLY, 0);
   redirect(out.c_str(), O_WRONLY | O_CREAT, 1);
   redirect(err.c_str(), O_WRONLY | O_CREAT, 2);
@@ -42,9 +44,12 @@ RunningProcess::~RunningProcess() {
 bool RunningProcess::says(const std::string& text) const {
   const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   while (std::chrono::steady_clock::now() < end) {
-    if (std::filesystem::exists(dir_ / "out") && read_file(dir_ / "out").find(text) != std::string::npos) return true;
+    if (std::filesystem::exists(dir_ / "out") &&
+        read_file(dir_ / "out").find(text) != std::string::npos)
+      return true;
     siginfo_t ended{};
-    if (waitid(P_PID, static_cast<id_t>(child_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == child_)
+    if (waitid(P_PID, static_cast<id_t>(child_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        ended.si_pid == child_)
       return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

@@ -34,11 +34,8 @@ class Conv2dTest : public ProductTest {
     for (const Tensor& values : {o.w, o.w2}) {
       Buffer w = input("w", values, param_spec(spec.weight_shape()));
       ++version;
-      run_twice(
-          [&] {
-            plan.forward(stream(), x, {w, b, version}, residual, y, workspace);
-          },
-          {&x, &w, &b, &residual}, {&y}, {&workspace});
+      run_twice([&] { plan.forward(stream(), x, {w, b, version}, residual, y, workspace); },
+                {&x, &w, &b, &residual}, {&y}, {&workspace});
       Tensor want = host(spec.y_shape());
       reference.forward(stream(), o.x, {values, o.b, version}, o.residual, want, none_);
       expect_near(y, want, spec.weight_shape().per_sample());
@@ -50,11 +47,8 @@ class Conv2dTest : public ProductTest {
     Buffer dy = input("dy", o.dy, plan.y_spec()), dx = output("dx", spec.x);
     Buffer w = input("w", o.w, param_spec(spec.weight_shape()));
     Buffer workspace = scratch("workspace", plan.workspace_bytes());
-    run_twice(
-        [&] {
-          plan.backward_data(stream(), dy, {w, none_, 3}, dx, workspace);
-        },
-        {&dy, &w}, {&dx}, {&workspace});
+    run_twice([&] { plan.backward_data(stream(), dy, {w, none_, 3}, dx, workspace); }, {&dy, &w},
+              {&dx}, {&workspace});
     Tensor want = host(spec.x.shape);
     reference.backward_data(stream(), o.dy, {o.w, none_, 3}, want, none_);
     expect_near(dx, want, spec.k / spec.groups * spec.r * spec.s);
@@ -125,21 +119,15 @@ class MatmulTest : public ProductTest {
     for (const Tensor& values : {o.w, o.w2}) {
       Buffer w = input("w", values, param_spec(spec.weight_shape()));
       ++version;
-      run_twice(
-          [&] {
-            plan->forward(stream(), x, {w, b, version}, y, workspace);
-          },
-          {&x, &w, &b}, {&y}, {&workspace});
+      run_twice([&] { plan->forward(stream(), x, {w, b, version}, y, workspace); }, {&x, &w, &b},
+                {&y}, {&workspace});
       Tensor want = host(spec.y_shape());
       reference->forward(stream(), o.x, {values, o.b, version}, want, none_);
       expect_near(y, want, spec.in());
       if (!spec.passes.backward_data) continue;
       Buffer dx = output("dx", spec.x);
-      run_twice(
-          [&] {
-            plan->backward_data(stream(), dy, {w, b, version}, dx, workspace);
-          },
-          {&dy, &w, &b}, {&dx}, {&workspace});
+      run_twice([&] { plan->backward_data(stream(), dy, {w, b, version}, dx, workspace); },
+                {&dy, &w, &b}, {&dx}, {&workspace});
       want = host(spec.x.shape);
       reference->backward_data(stream(), o.dy, {values, o.b, version}, want, none_);
       expect_near(dx, want, spec.out);

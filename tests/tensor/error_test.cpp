@@ -15,7 +15,9 @@ TEST(Error, escape_keeps_utf8_and_neutralises_control_bytes) {
   EXPECT_EQ(escape("gr\xc3\xbc\xc3\x9f \xe2\x9c\x93"), "gr\xc3\xbc\xc3\x9f \xe2\x9c\x93");
   EXPECT_EQ(escape("a\nb\x1b[31m"), "a\\x0ab\\x1b[31m");
   EXPECT_EQ(escape("\xff\xc3"), "\\xff\\xc3");
-  EXPECT_EQ(escape("\xe2\x80\xae" "gpj"), "\\u{202e}gpj");
+  EXPECT_EQ(escape("\xe2\x80\xae"
+                   "gpj"),
+            "\\u{202e}gpj");
   EXPECT_EQ(escape("\xc0\x80"), "\\xc0\\x80");
 }
 

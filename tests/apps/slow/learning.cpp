@@ -34,16 +34,17 @@ TEST(Learning, five_seeds_pass_85_percent_and_random_features_do_not_reach_65) {
     ASSERT_EQ(r.status, 0) << r.err;
   };
   ftrun({"demo-data", dir / "data"});
-  ftrun({"finetune", "--model", "alexnet-tv", "--input-size", "96", "--data", dir / "data/source", "--out", dir / "source",
-         "--epochs", "10", "--print", "none"});
+  ftrun({"finetune", "--model", "alexnet-tv", "--input-size", "96", "--data", dir / "data/source",
+         "--out", dir / "source", "--epochs", "10", "--print", "none"});
   for (const char* seed : {"0", "1", "2", "3", "4"}) {
     const std::string run = dir / (std::string("run") + seed);
-    ftrun({"finetune", "--weights", dir / "source/best.h5", "--data", dir / "data/target", "--out", run, "--seed", seed,
-           "--print", "none"});
+    ftrun({"finetune", "--weights", dir / "source/best.h5", "--data", dir / "data/target", "--out",
+           run, "--seed", seed, "--print", "none"});
     EXPECT_GE(test_accuracy(run), 85) << "seed " << seed;
   }
-  ftrun({"finetune", "--model", "alexnet-tv", "--input-size", "96", "--freeze", "*", "--unfreeze", "classifier.6.*", "--lr",
-         "0.0005", "--epochs", "20", "--data", dir / "data/target", "--out", dir / "random", "--print", "none"});
+  ftrun({"finetune", "--model", "alexnet-tv", "--input-size", "96", "--freeze", "*", "--unfreeze",
+         "classifier.6.*", "--lr", "0.0005", "--epochs", "20", "--data", dir / "data/target",
+         "--out", dir / "random", "--print", "none"});
   EXPECT_LT(test_accuracy(dir / "random"), 65);
 }
 
