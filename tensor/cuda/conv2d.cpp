@@ -48,8 +48,8 @@ CudaConv2d::CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec)
       y_{spec.y_shape(), spec.x.dtype, Layout::nhwc},
       w_{spec.weight_shape(), spec.x.dtype, spec.x.layout},
       b_{{spec.k}, bias_dtype(spec), Layout::plain},
-      w_reader_(backend.weight_copies(), w_, spec.passes.backward_weights),
-      b_reader_(backend.weight_copies(), b_, spec.passes.backward_weights) {
+      w_reader_(backend.copies(), w_, spec.passes.backward_weights),
+      b_reader_(backend.copies(), b_, spec.passes.backward_weights) {
   backend.require(spec.x.dtype, "conv2d");
   const PlanTarget target(backend.cudnn());
   const EngineRules rules = rules_for(spec.numerics);

@@ -99,7 +99,7 @@ class CudaBackend final : public Backend {
   cudnnHandle_t cudnn(StreamRef s);
   cudnnHandle_t cudnn() const { return cudnn_.get(); }
   cublasLtHandle_t cublas() const { return cublas_.get(); }
-  WeightCopies& weight_copies() { return copies_; }
+  WeightCopies& copies() { return copies_; }
   // Number of the capture that is going on, or 0.
   uint64_t capture_number() const { return capturing_ ? captures_ : 0; }
   // Throws Error 3021 if the device does not compute in `type`.

@@ -59,8 +59,8 @@ CudaMatmul::CudaMatmul(CudaBackend& backend, const MatmulSpec& spec)
       dy_plain_{y_.shape, spec.x.dtype, Layout::plain},
       w_{spec.weight_shape(), spec.x.dtype, Layout::plain},
       b_{{spec.out}, spec.y_dtype, Layout::plain},
-      w_reader_(backend.weight_copies(), w_, spec.passes.backward_weights),
-      b_reader_(backend.weight_copies(), b_, spec.passes.backward_weights) {
+      w_reader_(backend.copies(), w_, spec.passes.backward_weights),
+      b_reader_(backend.copies(), b_, spec.passes.backward_weights) {
   backend.require(spec.x.dtype, "matmul");
   const int64_t N = spec.x.shape.n(), I = spec.in(), O = spec.out;
   const bool tf32 = spec.numerics.tf32;
