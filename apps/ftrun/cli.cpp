@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include <algorithm>
-
 #include "apps/ftrun/config_args.h"
 #include "apps/ftrun/flag_values.h"
 #include "apps/ftrun/op_choice.h"
@@ -133,10 +131,12 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
       ->capture_default_str();
   c->add_option("--drop-factor", o.drop_factor, "step: factor of a drop")
       ->check(between(0.0, 1.0, "a number from 0 to 1"))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->each([&o](const std::string&) { o.drops_given = "--drop-factor"; });
   c->add_option("--drop-period", o.drop_period, "step: epochs between drops")
       ->check(count_value())
-      ->capture_default_str();
+      ->capture_default_str()
+      ->each([&o](const std::string&) { o.drops_given = "--drop-period"; });
   c->add_option("--epochs", o.epochs,
                 "passes over the training images (default: 10, from scratch 30)")
       ->check(count_value());

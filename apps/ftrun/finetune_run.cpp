@@ -39,6 +39,7 @@ void FinetuneRun::train() {
     complete_store(*features_.train, split("train").samples, decode_, loader_options(), *feed_,
                    stream_->ref());
     train_stored_ = true;
+    progress.change_pace(images_trained_);
     train_epochs(1, settings_.epochs, true, progress);
   }
   if (!out_of_patience()) return;
@@ -197,8 +198,11 @@ void FinetuneRun::validate() {
   const int64_t epoch = (trainer_->state().step + plan_.batches - 1) / plan_.batches;
   log_.add({epoch, trainer_->state().step, "val", loss / n, correct / n, {}, n / took, seconds()});
   const Validation& now = validations_.back();
-  if (!best_ || now.accuracy > best_->accuracy ||
-      (now.accuracy == best_->accuracy && now.loss < best_->loss)) {
+  // Logits that are no numbers have a class with the largest one, too, and perhaps the right one.
+  const bool better =
+      std::isfinite(now.loss) && (!best_ || now.accuracy > best_->accuracy ||
+                                  (now.accuracy == best_->accuracy && now.loss < best_->loss));
+  if (better) {
     best_ = now;
     not_better_ = 0;
     take_best();
@@ -282,6 +286,10 @@ RunOutcome FinetuneRun::outcome(bool finished) const {
 }
 
 void FinetuneRun::write_results() {
+  if (!best_)
+    throw Error(6003, "validation",
+                "its loss was not finite at any time, so that no network is the best",
+                "use a smaller --lr");
   save_last();
   save_best();
   for (const auto& [parameter, values] : best_values_)

@@ -310,6 +310,9 @@ void FinetuneRun::check_space() const {
 }
 
 int FinetuneRun::run() {
+  if (!options_.drops_given.empty() && options_.schedule != "step")
+    throw Error(2005, options_.drops_given, "is for --schedule step, and the schedule is constant",
+                "add --schedule step, or leave it out");
   open_device();
   load_file();
   find_images();

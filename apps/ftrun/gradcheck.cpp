@@ -100,9 +100,13 @@ bool check_model(const GradcheckOptions& o, Backend& backend) {
 }  // namespace
 
 int run_gradcheck(const GradcheckOptions& o) {
+  if (!o.model.empty() && !o.layer.empty())
+    throw Error(2005, "--layer", "--model checks all layers of a network together",
+                "give one of the two");
   const auto backend = make_backend({}, {0});
-  const bool passed = o.model.empty() ? check_layers(o.layer.empty() ? [&] { auto all = o; all.layer = "all"; return all; }() : o, *backend)
-                                      : check_model(o, *backend);
+  GradcheckOptions options = o;
+  if (options.layer.empty()) options.layer = "all";
+  const bool passed = o.model.empty() ? check_layers(options, *backend) : check_model(o, *backend);
   fmt::print("{}\n", passed ? "all gradients agree" : "some gradients are wrong");
   return passed ? 0 : 1;
 }

@@ -47,6 +47,7 @@ struct FinetuneOptions {
   std::string shuffle = "every-epoch";
   double head_lr_factor = 20;
   bool head_lr_factor_given = false;
+  std::string drops_given;  // the flag about drops that was given, if any
   FactorList lr_factors, decay_factors;
   std::string freeze, unfreeze, bn, bn_final;
   std::string clip = "none", class_weights = "none";

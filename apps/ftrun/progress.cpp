@@ -37,6 +37,7 @@ Progress::Progress(std::string what, int64_t total)
       total_(total),
       terminal_(isatty(STDERR_FILENO) == 1),
       start_(Clock::now()),
+      pace_start_(start_),
       last_draw_(start_) {
   winsize size{};
   if (terminal_ && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
@@ -44,6 +45,11 @@ Progress::Progress(std::string what, int64_t total)
 }
 
 Progress::~Progress() { finish(); }
+
+void Progress::change_pace(int64_t done) {
+  paced_from_ = done;
+  pace_start_ = Clock::now();
+}
 
 void Progress::update(int64_t done, const std::string& note) {
   const auto now = Clock::now();
@@ -56,9 +62,10 @@ void Progress::update(int64_t done, const std::string& note) {
 void Progress::draw(int64_t done, const std::string& note) {
   const double elapsed = std::chrono::duration<double>(last_draw_ - start_).count();
   const double share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1;
-  const std::string left = done > 0 && done < total_
-                               ? duration_text(elapsed * static_cast<double>(total_ - done) /
-                                               static_cast<double>(done)) +
+  const double paced = std::chrono::duration<double>(last_draw_ - pace_start_).count();
+  const std::string left = done > paced_from_ && done < total_
+                               ? duration_text(paced * static_cast<double>(total_ - done) /
+                                               static_cast<double>(done - paced_from_)) +
                                      " left"
                                : duration_text(elapsed);
   std::string tail = fmt::format(" {}/{}", done, total_);

@@ -27,6 +27,8 @@ class Progress {
 
   // `done` of total are done; `note` stands behind the bar ("loss 0.31, accuracy 88 %").
   void update(int64_t done, const std::string& note = {});
+  // What comes now goes at another pace than the `done` before: the time left is counted from here.
+  void change_pace(int64_t done);
   // Ends the line; a longer report follows.
   void finish();
 
@@ -34,10 +36,10 @@ class Progress {
   using Clock = std::chrono::steady_clock;
   void draw(int64_t done, const std::string& note);
   std::string what_;
-  int64_t total_;
+  int64_t total_, paced_from_ = 0;
   bool terminal_, drawn_ = false;
   int width_ = 80;
-  Clock::time_point start_, last_draw_;
+  Clock::time_point start_, pace_start_, last_draw_;
 };
 
 }  // namespace ft::app

@@ -328,6 +328,24 @@ TEST_F(Ftrun, a_bad_image_stops_the_run_or_is_skipped_and_listed) {
   EXPECT_NE(skipped.out.find("train       22 images"), std::string::npos) << skipped.out;
 }
 
+// One step with a finite loss leaves weights whose network has none: no validation of it is the best.
+TEST_F(Ftrun, a_network_whose_validation_is_not_finite_is_never_the_best) {
+  const ProcessResult r =
+      ftrun({"finetune", "--model", "resnet50", "--input-size", "32", "--data",
+             (*dir / "demo/target").string(), "--out", (*dir / "unbounded").string(), "--lr", "1e6",
+             "--batch", "65536", "--epochs", "1", "--print", "none"});
+  expect_error(r, 6, "6003", "not finite");
+  EXPECT_FALSE(fs::exists(*dir / "unbounded/best.h5"));
+}
+
+TEST_F(Ftrun, flags_that_contradict_each_other_are_named) {
+  expect_error(tune("drops", {"--drop-period", "3"}), 2, "2005",
+               "--drop-period: is for --schedule step");
+  expect_error(tune("drops", {"--drop-factor", "0.5"}), 2, "2005",
+               "--drop-factor: is for --schedule step");
+  expect_error(ftrun({"gradcheck", "--model", "alexnet", "--layer", "lrn"}), 2, "2005", "--layer");
+}
+
 TEST_F(Ftrun, a_loss_that_is_not_finite_stops_with_status_6_and_changes_nothing) {
   const ProcessResult r = tune(
       "blown", {"--lr", "1e6", "--head-lr-factor", "1000000", "--print", "none", "--epochs", "30"});
