@@ -39,7 +39,7 @@ Difference difference(ByteSpan bytes, const std::string& name) {
   return d;
 }
 
-// stb_image rounds its colour interpolation and its conversion to RGB differently. Measured on 397 photographs:
+// stb_image rounds its colour interpolation and its conversion to RGB differently. Measured on 396 photographs:
 // at most 7 of 255 in one value and 0.1 in the mean of a picture.
 constexpr int kLargest = 8;
 constexpr double kMean = 0.25;
