@@ -82,9 +82,9 @@ size_t available_memory(const fs::path& root) {
   return least.value_or(0);
 }
 
-size_t available_disk(const fs::path& folder) {
+std::optional<size_t> available_disk(const fs::path& folder) {
   struct statvfs info{};
-  if (::statvfs(folder.c_str(), &info) != 0) return 0;
+  if (::statvfs(folder.c_str(), &info) != 0 || info.f_blocks == 0) return std::nullopt;
   return static_cast<size_t>(info.f_bavail) * static_cast<size_t>(info.f_frsize);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 
 namespace ft {
 
@@ -11,7 +12,7 @@ namespace ft {
 // `root` is where /proc and /sys lie; tests draw their own.
 size_t available_memory(const std::filesystem::path& root = "/");
 
-// Bytes that a plain user can still write in `folder`; 0 if the system does not say.
-size_t available_disk(const std::filesystem::path& folder);
+// Bytes that a plain user can still write in `folder`; nothing if the system does not say.
+std::optional<size_t> available_disk(const std::filesystem::path& folder);
 
 }  // namespace ft

@@ -69,7 +69,7 @@ std::unique_ptr<FeatureStore> FeatureStore::in_memory(size_t rows, size_t row_by
 
 std::unique_ptr<FeatureStore> FeatureStore::on_disk(const std::filesystem::path& folder,
                                                     size_t rows, size_t row_bytes) {
-  if (available_disk(folder) < rows * row_bytes) return nullptr;
+  if (available_disk(folder).value_or(0) < rows * row_bytes) return nullptr;
   std::unique_ptr<FeatureStore> store(new FeatureStore(rows, row_bytes));
   store->folder_ = folder;
   store->file_ = nameless_file(folder);

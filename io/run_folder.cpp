@@ -5,14 +5,13 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
 #include <string>
 
 #include "io/atomic_file.h"
+#include "io/available.h"
 #include "tensor/error.h"
 
 namespace ft {
@@ -99,13 +98,6 @@ void check_no_run(const fs::path& path) {
                   "choose another --out, or give --force to write over it");
 }
 
-uint64_t free_bytes(const fs::path& folder) {
-  struct statvfs disk{};
-  if (::statvfs(folder.c_str(), &disk) != 0 || disk.f_blocks == 0)
-    return std::numeric_limits<uint64_t>::max();
-  return uint64_t{disk.f_bavail} * disk.f_frsize;
-}
-
 }  // namespace
 
 RunFolder::~RunFolder() {
@@ -120,12 +112,13 @@ void require_space(const fs::path& folder, uint64_t bytes,
     const uintmax_t size = fs::file_size(folder / name, missing);
     if (!missing) old += size;
   }
-  const uint64_t needed = bytes > old ? bytes - old : 0, free = free_bytes(folder);
-  if (free >= needed) return;
+  const uint64_t needed = bytes > old ? bytes - old : 0;
+  const std::optional<size_t> free = available_disk(folder);
+  if (!free || *free >= needed) return;
   const auto mib = [](uint64_t n) { return static_cast<double>(n) / 1048576.0; };
   throw Error(5017, folder.string(),
               fmt::format("the disk has {:.0f} MiB free, and the run may write {:.0f} MiB",
-                          mib(free), mib(needed)),
+                          mib(*free), mib(needed)),
               "free space, or choose another --out");
 }
 

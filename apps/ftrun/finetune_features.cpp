@@ -34,7 +34,7 @@ void FinetuneRun::open_features() {
   needs.train_repeats = differs.empty();
   needs.memory = options_.feature_cache_bytes.value_or(
       static_cast<size_t>(kMemoryShare * static_cast<double>(available_memory())));
-  const size_t disk = available_disk(folder_->path()), others = output_bytes();
+  const size_t disk = available_disk(folder_->path()).value_or(0), others = output_bytes();
   needs.disk =
       disk > others ? static_cast<size_t>(kDiskShare * static_cast<double>(disk - others)) : 0;
   needs.image_s = front_s_;
