@@ -3,7 +3,7 @@
 // (detail at every scale, weaker towards the fine ones) and written by the project's own JPEG writer;
 // above quality 90 it keeps colours at full resolution, which costs the decoder more. With FT_PHOTOS=DIR
 // (train/ with a folder a class) the JPEG files there are measured as well.
-//   loader_bench --benchmark_filter='read$'
+//   loader_bench --benchmark_filter='/read/'
 #include <fmt/format.h>
 
 #include <algorithm>

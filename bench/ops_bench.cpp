@@ -1,6 +1,6 @@
 // Time of every pass of every op, on the cases of the one op-case table (apps/ops/op_cases.h): those of
 // the networks at batch 32, or, with --ft_cases, the small odd ones of the tests.
-//   ops_bench --ft_backend=cpu --ft_precision=f32 --benchmark_filter='conv2d/.*/forward$'
+//   ops_bench --ft_backend=cpu --ft_precision=f32 --benchmark_filter='conv2d/.*/forward/'
 // A name is precision/case/pass. GFLOP/s counts 2 * multiply-adds of products, GB/s every operand once; the
 // label is the algorithm. Weights are packed before, as they are where they are frozen.
 #include <fmt/format.h>
