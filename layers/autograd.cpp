@@ -2,6 +2,8 @@
 // where they lie, and where they are added because a value has several users. This list is the tape of a
 // textbook; CompiledGraph::tape() prints it and the executor runs it as it stands.
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -56,44 +58,92 @@ void Compiler::contribute(size_t i, size_t k) {
   extend(target.gradient, now);
 }
 
-std::string CompiledGraph::tape() const {
-  std::string text;
-  for (auto c = nodes_.rbegin(); c != nodes_.rend(); ++c) {
-    if (!c->runs_backward) continue;
-    text += fmt::format("{:<28} d({})", c->name, c->name);
-    for (size_t k = 0; k < c->flow.size(); ++k) {
-      const std::string& x = graph_.values()[static_cast<size_t>(c->inputs[k])].name;
-      switch (c->flow[k]) {
-        case GradientFlow::none:
-          break;
-        case GradientFlow::write:
-          text += fmt::format(" -> d({})", x);
-          break;
-        case GradientFlow::add:
-          text += fmt::format(" -> added to d({})", x);
-          break;
-        case GradientFlow::pass:
-          text += fmt::format(" = d({})", x);
-          break;
-        case GradientFlow::copy:
-          text += fmt::format(" copied to d({})", x);
-          break;
-        case GradientFlow::pass_add:
-          text += fmt::format(" added to d({})", x);
-          break;
-      }
-    }
-    for (int p : c->parameters) {
-      const Parameter& parameter = graph_.parameters()[static_cast<size_t>(p)];
-      if (c->wants_dw && parameter.trainable && !parameter.is_statistic())
-        text += fmt::format(" -> d({})", parameter.name);
-    }
-    if (c->plan.backward_reads_x > 0) text += "; reads x";
-    if (c->plan.backward_reads_y) text += "; reads y";
-    if (c->plan.aux_bytes > 0) text += "; reads aux";
-    text += '\n';
+namespace {
+
+const char* arrow(GradientFlow flow) {
+  switch (flow) {
+    case GradientFlow::none:
+      break;
+    case GradientFlow::write:
+      return " -> ";
+    case GradientFlow::add:
+      return " -> added to ";
+    case GradientFlow::pass:
+      return " = ";
+    case GradientFlow::copy:
+      return " copied to ";
+    case GradientFlow::pass_add:
+      return " added to ";
+  }
+  return "";
+}
+
+constexpr char kLegend[] =
+    "->: made in its own memory; added to: a further user of the same value, summed; =: the same "
+    "memory under another shape.\n"
+    "saved: what backward reads of the forward pass, with the bytes that stay until then (aux: "
+    "what only this node reads).\n";
+
+std::string in_units(size_t bytes) {
+  const double b = static_cast<double>(bytes);
+  if (bytes < 1024) return fmt::format("{} bytes", bytes);
+  return bytes < 1048576 ? fmt::format("{:.1f} KiB", b / 1024)
+                         : fmt::format("{:.1f} MiB", b / 1048576);
+}
+
+}  // namespace
+
+std::string CompiledGraph::gradients_line(const CompiledNode& c) const {
+  std::string text = fmt::format("d({})", graph_.values()[static_cast<size_t>(c.output)].name);
+  for (size_t k = 0; k < c.flow.size(); ++k)
+    if (c.flow[k] != GradientFlow::none)
+      text += fmt::format("{}d({})", arrow(c.flow[k]),
+                          graph_.values()[static_cast<size_t>(c.inputs[k])].name);
+  for (int p : c.parameters) {
+    const Parameter& parameter = graph_.parameters()[static_cast<size_t>(p)];
+    if (c.wants_dw && parameter.trainable && !parameter.is_statistic())
+      text += fmt::format(" -> d({})", parameter.name);
   }
   return text;
+}
+
+std::vector<ValueId> CompiledGraph::saved_values(const CompiledNode& c) const {
+  std::vector<ValueId> saved;
+  for (int k = 0; k < c.plan.backward_reads_x; ++k)
+    saved.push_back(c.inputs[static_cast<size_t>(k)]);
+  if (c.plan.backward_reads_y) saved.push_back(c.output);
+  return saved;
+}
+
+std::string CompiledGraph::tape() const {
+  std::string text;
+  size_t name_width = 4, kept_bytes = 0;
+  for (const CompiledNode& c : nodes_)
+    if (c.runs_backward) name_width = std::max(name_width, c.name.size());
+  std::set<int> kept;  // blocks: a value that two nodes read stays once
+  const auto keep = [&](int block, size_t bytes) {
+    if (block != -1 && kept.insert(block).second) kept_bytes += bytes;
+  };
+  for (auto c = nodes_.rbegin(); c != nodes_.rend(); ++c) {
+    if (!c->runs_backward) continue;
+    text += fmt::format("{:<{}}  {}", c->name, name_width, gradients_line(*c));
+    const char* separator = "; saved: ";
+    for (ValueId v : saved_values(*c)) {
+      const CompiledValue& value = values_[static_cast<size_t>(v)];
+      keep(value.block, value.spec.bytes());
+      text +=
+          fmt::format("{}{} {}", std::exchange(separator, ", "),
+                      graph_.values()[static_cast<size_t>(v)].name, in_units(value.spec.bytes()));
+    }
+    if (c->plan.aux_bytes > 0) {
+      keep(c->aux, c->plan.aux_bytes);
+      text += fmt::format("{}aux {}", separator, in_units(c->plan.aux_bytes));
+    }
+    text += '\n';
+  }
+  if (text.empty()) return "nothing runs backward: no parameter trains\n";
+  return text + fmt::format("saved for backward: {} in {} blocks, each counted once\n{}",
+                            in_units(kept_bytes), kept.size(), kLegend);
 }
 
 }  // namespace ft

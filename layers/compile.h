@@ -87,11 +87,16 @@ class CompiledGraph {
 
   // One line a node: what it does, where its output lies, which plan runs.
   std::string str() const;
-  // The backward walk as it will run: node, dx and dw made, tensors read, sums at forks.
+  // The backward walk as it will run, a line a node: dx and dw made, sums at forks, and what it reads of the
+  // forward pass with its bytes; then their sum, values that several nodes read counted once, and a legend.
   std::string tape() const;
+  // The values of the forward pass that the backward pass of `node` reads.
+  std::vector<ValueId> saved_values(const CompiledNode& node) const;
 
  private:
   friend class Compiler;
+  std::string gradients_line(const CompiledNode& node) const;
+
   const Graph& graph_;
   CompileOptions options_;
   std::vector<CompiledNode> nodes_;

@@ -35,8 +35,7 @@ std::string quoted(const std::string& text) {
 std::string place(const CompiledGraph& compiled, ValueId v) {
   const CompiledValue& value = compiled.values()[static_cast<size_t>(v)];
   if (value.block == -1) return "";
-  return fmt::format("  {:>9.2f} MiB @{:<12} {}",
-                     static_cast<double>(value.spec.bytes()) / 1048576.0,
+  return fmt::format("  {:>13} bytes at {:>13}  {}", value.spec.bytes(),
                      compiled.blocks()[static_cast<size_t>(value.block)].offset, value.spec.str());
 }
 
@@ -93,17 +92,21 @@ std::string graph_dot(const Graph& graph) {
 
 std::string CompiledGraph::str() const {
   std::string text;
+  size_t width = 4;
+  for (const CompiledNode& c : nodes_) width = std::max(width, c.name.size());
   for (const CompiledNode& c : nodes_) {
-    text += fmt::format("{:<28} {}{}{}", c.name, c.training ? "train" : "eval ",
+    text += fmt::format("{:<{}} {}{}{}", c.name, width, c.training ? "train" : "eval ",
                         c.runs_backward ? " backward" : "         ", place(*this, c.output));
     const std::string plan = c.plan.alias ? "view" : c.layer->describe(PassKind::forward);
     text += plan.empty() ? "\n" : "  " + plan + "\n";
   }
   return text +
-         fmt::format("arena {:.1f} MiB; at least {:.1f} are alive at once, {:.1f} without reuse\n",
-                     static_cast<double>(arena_bytes_) / 1048576.0,
-                     static_cast<double>(arena_lower_bound(blocks_)) / 1048576.0,
-                     static_cast<double>(unplanned_bytes()) / 1048576.0);
+         fmt::format(
+             "at: offset in the arena. Arena {:.1f} MiB; at least {:.1f} MiB are alive at once, "
+             "{:.1f} MiB without reuse\n",
+             static_cast<double>(arena_bytes_) / 1048576.0,
+             static_cast<double>(arena_lower_bound(blocks_)) / 1048576.0,
+             static_cast<double>(unplanned_bytes()) / 1048576.0);
 }
 
 }  // namespace ft

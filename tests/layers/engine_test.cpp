@@ -1,10 +1,12 @@
 // The engine on a small residual network: memory plan, forks, freezing, micro-batches, kept gradients.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <set>
 
 #include "layers/batchnorm2d.h"
 #include "layers/conv2d.h"
@@ -182,6 +184,19 @@ TEST(Engine, a_fork_sums_its_gradients_and_the_tape_says_so) {
   EXPECT_NE(tape.find("d(conv2) -> added to d(pool) -> d(conv2.weight)"), std::string::npos)
       << tape;
   EXPECT_NE(tape.find("d(flatten) = d(avg)"), std::string::npos) << tape;
+  // What a convolution saves is its input, by name and size; what two nodes read counts once in the sum.
+  EXPECT_NE(tape.find("-> d(conv2.weight); saved: pool 1.6 KiB\n"), std::string::npos) << tape;
+  std::set<int> blocks;
+  for (const CompiledNode& c : step.compiled->nodes()) {
+    if (!c.runs_backward) continue;
+    for (ValueId v : step.compiled->saved_values(c))
+      blocks.insert(step.compiled->values()[static_cast<size_t>(v)].block);
+    if (c.plan.aux_bytes > 0) blocks.insert(c.aux);
+  }
+  blocks.erase(-1);
+  EXPECT_NE(tape.find(fmt::format(" in {} blocks, each counted once", blocks.size())),
+            std::string::npos)
+      << tape;
 }
 
 TEST(Engine, a_frozen_prefix_is_in_evaluation_mode_keeps_nothing_and_does_not_change) {
