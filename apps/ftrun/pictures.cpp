@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "apps/ftrun/preprocess.h"
@@ -14,7 +15,11 @@
 namespace ft::app {
 namespace {
 
-constexpr int kGap = 14, kTitle = 24, kText = 12, kHeading = 18, kFrame = 3;
+constexpr int kGap = 14, kTitle = 24, kText = 18, kHeading = 18, kFrame = 3;
+constexpr int kPicture = 200;                         // longer side of a picture
+constexpr int kKeyWidth = 120, kKeyHeight = 12;       // colours of the heat maps
+constexpr int kNarrowest = 420, kWidestTitle = 1000;  // of a sheet
+constexpr size_t kSheetTiles = 24;
 constexpr Rgb kInk{30, 30, 30}, kGrey{150, 150, 150}, kRight{0, 130, 90}, kWrong{200, 60, 20};
 
 Rgb colour_of(Tile::Verdict v) {
@@ -24,12 +29,13 @@ Rgb colour_of(Tile::Verdict v) {
 // Where everything goes; all tiles of a sheet have one size.
 struct Geometry {
   int picture_w, picture_h, tile_w, tile_h, columns, width;
+  bool heat = false;
 
-  Geometry(std::span<const SheetSection> sections, int height, int width_px) {
-    const double scale = 150.0 / std::max(height, width_px);
+  Geometry(const std::string& title, std::span<const SheetSection> sections, int height,
+           int width_px) {
+    const double scale = static_cast<double>(kPicture) / std::max(height, width_px);
     picture_w = std::max(1, static_cast<int>(width_px * scale));
     picture_h = std::max(1, static_cast<int>(height * scale));
-    bool heat = false;
     size_t most = 1;
     for (const SheetSection& s : sections) {
       most = std::max(most, s.tiles.size());
@@ -38,7 +44,10 @@ struct Geometry {
     tile_w = (heat ? 2 : 1) * picture_w + 2 * kFrame;
     tile_h = picture_h + 2 * kFrame + 2 * (kText + 4);
     columns = std::min(static_cast<int>(most), heat ? 4 : 6);
-    width = std::max(kGap + columns * (tile_w + kGap), 420);
+    int words = text_width(title, kTitle);
+    for (const SheetSection& s : sections) words = std::max(words, text_width(s.heading, kHeading));
+    width = std::max(
+        {kGap + columns * (tile_w + kGap), kNarrowest, std::min(words + 2 * kGap, kWidestTitle)});
   }
 
   int rows(const SheetSection& s) const {
@@ -68,6 +77,17 @@ void draw_tile(Canvas& canvas, const Tile& tile, int x, int y, const Geometry& g
               tile.verdict == Tile::Verdict::none ? kInk : colour);
 }
 
+// What the colours of the heat maps mean: each picture is scaled to its own largest value.
+void draw_heat_key(Canvas& canvas, int x, int y) {
+  const std::string_view low = "nothing", high = "most, of this picture";
+  canvas.text(x, y - 2, low, kText, kInk);
+  const int left = x + text_width(low, kText) + 8;
+  for (int i = 0; i < kKeyWidth; ++i)
+    canvas.fill({left + i, y, 1, kKeyHeight},
+                heat_color(static_cast<float>(i) / static_cast<float>(kKeyWidth - 1)));
+  canvas.text(left + kKeyWidth + 8, y - 2, high, kText, kInk);
+}
+
 Tile judged_tile(const Sample& sample, const ImageResult& r, const Network& network) {
   Tile tile;
   tile.pixels = network_view(sample, network.recipe);
@@ -84,12 +104,16 @@ Tile judged_tile(const Sample& sample, const ImageResult& r, const Network& netw
 
 std::vector<uint8_t> draw_sheet(const std::string& title, std::span<const SheetSection> sections,
                                 int height, int width) {
-  const Geometry g(sections, height, width);
-  int total = 2 * kGap + kTitle;
+  const Geometry g(title, sections, height, width);
+  int total = 2 * kGap + kTitle + (g.heat ? kKeyHeight + kGap : 0);
   for (const SheetSection& s : sections) total += g.section_height(s);
   Canvas canvas(g.width, total + kGap);
   canvas.text(kGap, kGap, fit_text(title, kTitle, g.width - 2 * kGap), kTitle, kInk);
   int y = 2 * kGap + kTitle;
+  if (g.heat) {
+    draw_heat_key(canvas, kGap, y - 4);
+    y += kKeyHeight + kGap;
+  }
   for (const SheetSection& s : sections) {
     canvas.text(kGap, y, fit_text(s.heading, kHeading, g.width - 2 * kGap), kHeading, kInk);
     const int top = y + kHeading + 8;
@@ -119,12 +143,25 @@ std::vector<size_t> choose(size_t n, size_t count, uint64_t seed) {
   return chosen;
 }
 
+std::vector<size_t> choose_by_class(std::span<const Sample> samples, size_t count, uint64_t seed) {
+  const std::vector<uint32_t> order =
+      permutation(static_cast<uint32_t>(samples.size()), seed, RngPurpose::sample_choice, 0);
+  std::map<int32_t, std::vector<size_t>> by_class;
+  for (uint32_t i : order) by_class[samples[i].label].push_back(i);
+  std::vector<size_t> chosen;
+  for (size_t turn = 0; chosen.size() < std::min(count, samples.size()); ++turn)
+    for (const auto& [label, indices] : by_class)
+      if (turn < indices.size() && chosen.size() < count) chosen.push_back(indices[turn]);
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
 std::vector<uint8_t> draw_samples(const std::string& title, std::span<const Sample> samples,
                                   const Network& network, uint64_t seed) {
-  SheetSection section{fmt::format("{} of {} images, chosen at random",
-                                   std::min<size_t>(24, samples.size()), samples.size()),
-                       {}};
-  for (size_t i : choose(samples.size(), 24, seed))
+  const std::vector<size_t> chosen = choose_by_class(samples, kSheetTiles, seed);
+  SheetSection section{
+      fmt::format("{} of {} images, each class in turn", chosen.size(), samples.size()), {}};
+  for (size_t i : chosen)
     section.tiles.push_back({network_view(samples[i], network.recipe),
                              network.classes[static_cast<size_t>(samples[i].label)],
                              {},
@@ -137,9 +174,9 @@ std::vector<uint8_t> draw_judged(const std::string& title, std::span<const Sampl
                                  std::span<const ImageResult> results, const Network& network,
                                  uint64_t seed) {
   SheetSection section{fmt::format("{} of {} images, chosen at random",
-                                   std::min<size_t>(24, samples.size()), samples.size()),
+                                   std::min(kSheetTiles, samples.size()), samples.size()),
                        {}};
-  for (size_t i : choose(results.size(), 24, seed))
+  for (size_t i : choose(results.size(), kSheetTiles, seed))
     section.tiles.push_back(
         judged_tile(samples[static_cast<size_t>(results[i].sample)], results[i], network));
   return draw_sheet(title, {&section, 1}, network.recipe.height, network.recipe.width);

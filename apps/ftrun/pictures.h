@@ -35,6 +35,9 @@ std::vector<uint8_t> network_view(const Sample& sample, const InputRecipe& recip
 
 // `count` of n indices, chosen by `seed`, ascending.
 std::vector<size_t> choose(size_t n, size_t count, uint64_t seed);
+// `count` indices of samples, chosen by `seed`, each class in turn until its images are used up: no class is
+// absent while another one has two. Ascending.
+std::vector<size_t> choose_by_class(std::span<const Sample> samples, size_t count, uint64_t seed);
 
 // A sheet of training images with their labels.
 std::vector<uint8_t> draw_samples(const std::string& title, std::span<const Sample> samples,
