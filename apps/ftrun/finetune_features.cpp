@@ -55,7 +55,17 @@ void FinetuneRun::print_features() const {
              options_.feature_cache == "off" || differs.empty() ? "" : "; " + differs);
 }
 
-// Seconds of training and validation. The first pass over what is stored computes all of it.
+// Bytes of the decoded training images where they stay in memory from epoch to epoch, else 0.
+size_t FinetuneRun::pixels_kept() const {
+  const size_t pixels = split("train").samples.size() *
+                        static_cast<size_t>(network_.recipe.height * network_.recipe.width * 3);
+  const bool keeps =
+      features_.train == nullptr && !options_.random_crop && pixels <= available_memory() / 4;
+  return keeps ? pixels : 0;
+}
+
+// Seconds of all that comes behind the header but the pictures. The first pass over what is stored computes all
+// of it. Decoding shares the cores with the network, so that their times add up.
 RunForecast FinetuneRun::forecast() const {
   const double train =
       static_cast<double>(split("train").samples.size()) - static_cast<double>(plan_.dropped);
@@ -65,12 +75,21 @@ RunForecast FinetuneRun::forecast() const {
   f.validations = settings_.val_every == 0
                       ? settings_.epochs
                       : 1 + steps / settings_.val_every + (steps % settings_.val_every != 0);
-  f.later_epoch_s = train * behind_s_ * trainer_->cost_ratio();
-  f.first_epoch_s = f.later_epoch_s + train * front_s_;
-  if (features_.train == nullptr) f.later_epoch_s = f.first_epoch_s;
+  const double behind = train * behind_s_ * trainer_->cost_ratio();
+  f.first_epoch_s = behind + train * (decode_s_ + front_s_);
+  f.later_epoch_s = behind;
+  if (features_.train == nullptr) f.later_epoch_s += train * front_s_;
+  if (features_.train == nullptr && pixels_kept() == 0) f.later_epoch_s += train * decode_s_;
   f.train_s = f.first_epoch_s + f.later_epoch_s * static_cast<double>(settings_.epochs - 1);
   const double from_pixels = features_.val ? 1 : static_cast<double>(f.validations);
-  f.val_s = val * (front_s_ * from_pixels + behind_s_ * static_cast<double>(f.validations));
+  f.val_s =
+      val * ((decode_s_ + front_s_) * from_pixels + behind_s_ * static_cast<double>(f.validations));
+  const double whole = decode_s_ + front_s_ + behind_s_;
+  const Split* test = data_.data.find("test");
+  f.final_s = val_subset_ || !features_.val
+                  ? static_cast<double>(split("val").samples.size()) * whole
+                  : val * behind_s_;
+  if (test != nullptr) f.final_s += static_cast<double>(test->samples.size()) * whole;
   return f;
 }
 

@@ -12,7 +12,6 @@
 #include "apps/ftrun/run_record.h"
 #include "apps/ftrun/stop_request.h"
 #include "io/atomic_file.h"
-#include "io/available.h"
 
 namespace ft::app {
 
@@ -56,9 +55,7 @@ void FinetuneRun::train() {
 void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress& progress) {
   const std::vector<Sample>& samples = split("train").samples;
   LoaderOptions l = loader_options();
-  const size_t pixels = samples.size() * static_cast<size_t>(l.height * l.width * 3);
-  if (features_.train == nullptr && !options_.random_crop && pixels <= available_memory() / 4)
-    l.cache_bytes = static_cast<int64_t>(pixels);
+  l.cache_bytes = static_cast<int64_t>(pixels_kept());
   if (stored) l = feature_rows(l, *features_.train);
   Loader loader(samples, stored ? read_features(*features_.train) : decode_, l);
   loader.start(static_cast<uint64_t>(first), 0, static_cast<uint64_t>(end));

@@ -34,6 +34,7 @@ struct RunForecast {
   int64_t validations = 0;
   double first_epoch_s = 0, later_epoch_s = 0;
   double train_s = 0, val_s = 0;  // of the whole run
+  double final_s = 0;             // of the evaluation of the best network
 };
 
 Settings resolve(const FinetuneOptions& options, bool pretrained);
@@ -63,6 +64,7 @@ class FinetuneRun {
   void open_features();
   void print_features() const;
   RunForecast forecast() const;
+  size_t pixels_kept() const;
   // finetune_run.cpp: training and what is written at the end
   void train();
   LoaderOptions loader_options() const;
@@ -111,6 +113,7 @@ class FinetuneRun {
   EpochPlan plan_;
   FeatureNeeds feature_needs_;
   FeatureCache features_;
+  double decode_s_ = 0;  // seconds to read and decode an image, as the check of all images took
   double front_s_ = 0, behind_s_ = 0;  // seconds of an image forward, up to the cut and behind it
   // progress of the run
   MetricsLog log_;

@@ -67,7 +67,11 @@ void FinetuneRun::find_images() {
   for (const std::string& p :
        {options_.data.data, options_.data.train, options_.data.val, options_.data.test})
     if (!p.empty()) inputs.emplace_back(p);
+  const double before = seconds();
   data_ = find_data(options_.data, {});
+  double images = 0;
+  for (const Split& s : data_.data.splits) images += static_cast<double>(s.samples.size());
+  decode_s_ = (seconds() - before) / images;
   choose_validation();
   folder_ = make_run_folder(options_.out, options_.force, inputs);
 }
@@ -281,12 +285,13 @@ void FinetuneRun::print_forecast() {
                  ? fmt::format(" in micro-batches of {}", settings_.micro_batch)
                  : "",
              counted(f.validations, "validation"), plan_.note.empty() ? "" : "; " + plan_.note);
-  fmt::print("forecast    training {}{}, validation {}\n", duration_text(f.train_s),
-             features_.train
-                 ? fmt::format(" (first epoch {}, later ones {})", duration_text(f.first_epoch_s),
-                               duration_text(f.later_epoch_s))
-                 : "",
-             duration_text(f.val_s));
+  const bool differ = f.later_epoch_s < 0.95 * f.first_epoch_s && settings_.epochs > 1;
+  fmt::print("forecast    training {}{}, validation {}, final evaluation {}; decoding included\n",
+             duration_text(f.train_s),
+             differ ? fmt::format(" (first epoch {}, later ones {})",
+                                  duration_text(f.first_epoch_s), duration_text(f.later_epoch_s))
+                    : "",
+             duration_text(f.val_s), duration_text(f.final_s));
 }
 
 void FinetuneRun::print_header() {
