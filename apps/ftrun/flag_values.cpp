@@ -45,12 +45,33 @@ std::string help_of(const CLI::App& command) {
   return command.get_parent() ? "ftrun " + command.get_name() + " --help" : "ftrun --help";
 }
 
+// A flag in front of the command, where only --help and --version stand. It may be one of the command that follows,
+// or, where none does, of any command.
+Error misplaced(const CLI::App& root, const std::string& seen) {
+  const std::string flag = seen.substr(0, seen.find('='));
+  std::vector<const CLI::App*> commands = root.get_subcommands(nullptr);
+  if (&command_of(root) != &root) commands = {&command_of(root)};
+  std::vector<std::string> names, owners;
+  for (const CLI::App* sub : commands)
+    for (const CLI::Option* option : sub->get_options())
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  const std::string near = nearest_name(flag, names);
+  for (const CLI::App* sub : commands)
+    if (!near.empty() && sub->get_option_no_throw(near)) owners.push_back(sub->get_name());
+  if (owners.empty())
+    return {2001, seen, "there is no such command or flag", "ftrun --help lists them"};
+  return {2001, seen, "stands in front of the command",
+          fmt::format("write {} behind one that has it: {}", near, joined(owners))};
+}
+
 // The first argument that no one knows, with the nearest name that is known.
 Error unknown(const CLI::App& root) {
   const CLI::App& command = command_of(root);
   std::vector<std::string> extras = command.remaining(true);
   if (extras.empty()) extras = root.remaining(true);
-  const std::string seen = extras.empty() ? "?" : extras.front();
+  const auto flag =
+      std::ranges::find_if(extras, [](const std::string& word) { return word.starts_with("-"); });
+  const std::string seen = flag != extras.end() ? *flag : extras.empty() ? "?" : extras.front();
   std::vector<std::string> names;
   for (const CLI::Option* option : command.get_options())
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
@@ -190,7 +211,14 @@ void add_factors(CLI::App* app, const std::string& flag, FactorList& out, const 
 Error told(const CLI::ParseError& fault, const CLI::App& root) {
   const CLI::App& command = command_of(root);
   const std::string text = fault.what();
-  if (dynamic_cast<const CLI::ExtrasError*>(&fault)) return unknown(root);
+  const std::vector<std::string> in_front = root.remaining(false);
+  if (!in_front.empty() && in_front.front().starts_with("-"))
+    return misplaced(root, in_front.front());
+  // A mistyped flag explains why another one is missing, not the other way round.
+  const std::vector<std::string> behind = command.remaining(true);
+  const bool flag_unknown =
+      std::ranges::any_of(behind, [](const std::string& word) { return word.starts_with("-"); });
+  if (flag_unknown || dynamic_cast<const CLI::ExtrasError*>(&fault)) return unknown(root);
   if (dynamic_cast<const CLI::RequiredError*>(&fault)) return missing(command, text);
   const size_t colon = text.find(": ");
   if (!dynamic_cast<const CLI::ValidationError*>(&fault) || colon == std::string::npos)

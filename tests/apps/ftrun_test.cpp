@@ -217,6 +217,9 @@ TEST_F(Ftrun, a_wrong_command_line_is_one_line_with_the_flag_and_the_way_out) {
   expect_error(ftrun({"finetune", "--epohcs", "3", "--out", "x"}), 2, "2001",
                "did you mean --epochs?");
   expect_error(ftrun({"finetun"}), 2, "2001", "did you mean finetune?");
+  expect_error(ftrun({"finetune", "--ouut", "x"}), 2, "2001", "did you mean --out?");
+  expect_error(ftrun({"--modle", "alexnet", "finetune"}), 2, "2001", "write --model behind");
+  expect_error(ftrun({"--xyzzy"}), 2, "2001", "no such command or flag");
   expect_error(ftrun({"finetune"}), 2, "2002", "--out");
   // Whatever is wrong with a value: status 2, the flag, the value, and no word of the parser's own.
   const std::vector<std::pair<std::string, std::string>> bad = {{"--batch", "0"},
