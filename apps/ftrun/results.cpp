@@ -65,7 +65,24 @@ void ResultWriter::print_and_write_confusion(const std::string& print) {
   for (const SplitResults& part : splits_)
     fmt::print("\n{} ({} images)\n{}", part.split->name, part.results.size(),
                confusion_table(matrix_of(part), classes_));
+  for (const SplitResults& part : splits_) note_single_class(part);
   if (folder_ != nullptr && has_word(print, "confusion")) write_confusion_picture(splits_.back());
+}
+
+// A network that always says the same has an accuracy too, that of guessing.
+void ResultWriter::note_single_class(const SplitResults& part) const {
+  const ConfusionMatrix matrix = matrix_of(part);
+  int said = 0, last = 0;
+  for (int p = 0; p < matrix.classes(); ++p)
+    if (matrix.predictions(p) > 0) {
+      ++said;
+      last = p;
+    }
+  if (said == 1 && matrix.classes() > 1)
+    fmt::print(
+        "note        every image of {} is taken for {}: the network has not learned to tell the "
+        "classes apart\n",
+        part.split->name, escape(classes_[static_cast<size_t>(last)]));
 }
 
 void ResultWriter::write_confusion_picture(const SplitResults& part) {

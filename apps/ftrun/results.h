@@ -49,6 +49,7 @@ class ResultWriter {
   };
   void write(const std::string& name, std::span<const std::byte> bytes, const std::string& what);
   void write(const std::string& name, const std::string& text, const std::string& what);
+  void note_single_class(const SplitResults& part) const;
   void write_confusion_picture(const SplitResults& part);
   ConfusionMatrix matrix_of(const SplitResults& r) const;
 
