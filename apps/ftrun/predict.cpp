@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <string>
 
 #include "apps/ftrun/commands.h"
 #include "apps/ftrun/evaluator.h"
@@ -25,6 +26,10 @@ std::vector<int> best_classes(const ImageResult& r, int top) {
   return order;
 }
 
+// The number whose shortest decimal form is that of the 32-bit float: JSON then says 0.9734568, not
+// 0.97345679998397827.
+double shortest_float(double p) { return std::stod(fmt::format("{}", static_cast<float>(p))); }
+
 void print_result(const Sample& sample, const ImageResult& r, const Network& network,
                   const PredictOptions& o) {
   const std::vector<int> best = best_classes(r, o.top);
@@ -33,7 +38,7 @@ void print_result(const Sample& sample, const ImageResult& r, const Network& net
     for (int c : best)
       top.push_back({{"index", c},
                      {"class", network.classes[static_cast<size_t>(c)]},
-                     {"p", r.p[static_cast<size_t>(c)]}});
+                     {"p", shortest_float(r.p[static_cast<size_t>(c)])}});
     const nlohmann::ordered_json line = {{"file", sample.path}, {"top", top}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
