@@ -37,10 +37,10 @@ void check_inputs(const fs::path& path, std::span<const fs::path> inputs) {
 }
 
 void make_folders(const fs::path& path) {
-  std::error_code error;
+  std::error_code error, unseen;  // what stands behind a folder without permission cannot be seen
   fs::create_directories(path, error);
-  if (fs::is_directory(path)) return;
-  if (fs::exists(path))
+  if (fs::is_directory(path, unseen)) return;
+  if (!unseen && fs::exists(path, unseen))
     throw Error(2070, path.string(), "is a file, the output must be a folder",
                 "choose another --out");
   throw_output_error(path, "mkdir", error ? error.value() : ENOTDIR);

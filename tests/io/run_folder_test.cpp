@@ -101,6 +101,23 @@ TEST(RunFolder, the_lock_file_goes_with_its_owner_and_one_that_has_gone_is_no_lo
   EXPECT_EQ(most, 1);
 }
 
+// As a plain user: root sees everything, and becomes one for this.
+TEST(RunFolder, a_folder_behind_one_without_permission_is_told_as_that) {
+  test::TempDir dir;
+  fs::create_directories(dir / "closed/inner");
+  fs::permissions(dir.path(), fs::perms::all);
+  fs::permissions(dir / "closed", fs::perms::none);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) ::_exit(2);
+    ::_exit(number_of(dir / "closed/inner/run") == 5005 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  fs::permissions(dir / "closed", fs::perms::owner_all);
+  EXPECT_EQ(status, 0);
+}
+
 TEST(RunFolder, too_little_space_is_told_with_both_numbers) {
   test::TempDir dir;
   EXPECT_NO_THROW(require_space(dir.path(), 1));
