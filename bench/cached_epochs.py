@@ -20,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 
-HEADS = {"resnet50": "fc", "resnet50-v1": "fc", "alexnet": "fc8", "alexnet-tv": "classifier.6"}
+HEADS = {"resnet50": "fc", "resnet50-v1": "fc", "alexnet": "fc8", "alexnet-tv": "classifier.6",
+         "vgg16": "classifier.6", "vgg16-keras": "classifier.6"}
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)

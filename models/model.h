@@ -53,6 +53,8 @@ Model build_alexnet_tv(const ModelInfo& info, int64_t classes, int height,
                        int width);                                                    // torchvision
 Model build_resnet50(const ModelInfo& info, int64_t classes, int height, int width);  // v1.5
 Model build_resnet50_v1(const ModelInfo& info, int64_t classes, int height, int width);
+Model build_vgg16(const ModelInfo& info, int64_t classes, int height, int width);  // torchvision
+Model build_vgg16_keras(const ModelInfo& info, int64_t classes, int height, int width);
 
 // Appends the loss behind `logits` and fills in the ends of the model.
 void finish_model(Model& model, ValueId logits, const std::string& head);

@@ -31,6 +31,10 @@ const std::vector<ModelInfo>& all_models() {
       {"resnet50-v1",
        "ResNet-50 v1 (He et al., Keras, MATLAB): stride in the first 1x1 convolution", 32, false,
        kKerasCaffe, build_resnet50_v1},
+      {"vgg16", "VGG16 (torchvision): dropout behind the hidden layers, RGB mean and deviation", 32,
+       false, kTorchvision, build_vgg16},
+      {"vgg16-keras", "VGG16 (Keras): no dropout, BGR minus mean", 32, false, kKerasCaffe,
+       build_vgg16_keras},
   };
   return models;
 }

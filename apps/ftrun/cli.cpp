@@ -52,7 +52,8 @@ void add_data(CLI::App* app, DataOptions& o) {
 }
 
 void add_step(CLI::App* c, StepOptions& o) {
-  c->add_option("--model", o.model, "alexnet, alexnet-tv, resnet50 or resnet50-v1")
+  c->add_option("--model", o.model,
+                "alexnet, alexnet-tv, resnet50, resnet50-v1, vgg16 or vgg16-keras")
       ->capture_default_str();
   c->add_option("--mode", o.mode, "train or infer")
       ->check(one_of({"train", "infer"}))
@@ -108,7 +109,8 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   CLI::App* c =
       app.add_subcommand("finetune", "fine-tune a network on a folder of images per class");
   c->add_option("--model", o.model,
-                "alexnet, alexnet-tv, resnet50 or resnet50-v1 (default: that of the weights)");
+                "alexnet, alexnet-tv, resnet50, resnet50-v1, vgg16 or vgg16-keras (default: that "
+                "of the weights)");
   c->add_option("--weights", o.weights, "weight file to start from; without: from scratch");
   c->add_option("--out", o.out, "folder of the run")->required();
   c->add_option("--config", o.config,
@@ -247,7 +249,8 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   add_common(c, out.explain.common);
 
   c = app.add_subcommand("summary", "layers, shapes, parameters and work of a model");
-  c->add_option("--model", out.summary.model, "alexnet, alexnet-tv, resnet50 or resnet50-v1")
+  c->add_option("--model", out.summary.model,
+                "alexnet, alexnet-tv, resnet50, resnet50-v1, vgg16 or vgg16-keras")
       ->required();
   c->add_option("--classes", out.summary.classes, "outputs of the classifier")
       ->check(count_value())

@@ -129,9 +129,9 @@ TEST(CliDocument, has_every_command_and_flag_with_its_default_and_no_other) {
 TEST(CliDocument, names_every_model_and_file_of_a_run) {
   const std::string document = read_file(FT_SOURCE "/docs/cli.md");
   for (const char* name :
-       {"alexnet", "alexnet-tv", "resnet50", "resnet50-v1", "best.h5", "last.h5", "metrics.csv",
-        "metrics.jsonl", "predictions.csv", "run.toml", "curves.svg", "confusion.svg",
-        "train-set.png", "test-set.png", "gradcam.png"})
+       {"alexnet", "alexnet-tv", "resnet50", "resnet50-v1", "vgg16", "vgg16-keras", "best.h5",
+        "last.h5", "metrics.csv", "metrics.jsonl", "predictions.csv", "run.toml", "curves.svg",
+        "confusion.svg", "train-set.png", "test-set.png", "gradcam.png"})
     EXPECT_NE(document.find("`" + std::string(name) + "`"), std::string::npos) << name;
 }
 

@@ -147,7 +147,7 @@ TEST_F(Ftrun, from_scratch_says_that_all_layers_train_and_that_a_head_factor_doe
 }
 
 TEST_F(Ftrun, the_columns_of_a_summary_stay_in_line_whatever_the_names) {
-  for (const char* model : {"alexnet", "alexnet-tv", "resnet50"}) {
+  for (const char* model : {"alexnet", "alexnet-tv", "resnet50", "vgg16"}) {
     std::istringstream table(ftrun({"summary", "--model", model, "--batch", "128"}).out);
     std::string line;
     std::getline(table, line);  // what the model is

@@ -1,4 +1,4 @@
-// The four networks: published parameter counts and shapes, and choosing parameters by name.
+// The networks: published parameter counts and shapes, and choosing parameters by name.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -29,13 +29,17 @@ Model build(const std::string& name, int64_t classes, int size = 0) {
   return build_model(info, classes, side, side);
 }
 
-// Counts: torchvision's documentation for alexnet-tv and resnet50; Caffe's layer shapes for alexnet; for
+// Counts: torchvision's documentation for alexnet-tv, resnet50 and vgg16; Caffe's layer shapes for alexnet; for
 // resnet50-v1 Keras counts 25583592 with 26560 convolution biases, which are folded here.
 TEST(Models, parameter_counts_are_the_published_ones) {
   EXPECT_EQ(learnable(build("alexnet", 1000).graph), 60965224);
   EXPECT_EQ(learnable(build("alexnet-tv", 1000).graph), 61100840);
   EXPECT_EQ(learnable(build("resnet50", 1000).graph), 25557032);
   EXPECT_EQ(learnable(build("resnet50-v1", 1000).graph), 25583592 - 26560);
+  for (const char* vgg : {"vgg16", "vgg16-keras"}) {
+    EXPECT_EQ(learnable(build(vgg, 1000).graph), 138357544) << vgg;
+    EXPECT_EQ(learnable(build(vgg, 2).graph), 134268738) << vgg;
+  }
   EXPECT_EQ(learnable(build("alexnet", 2).graph), 56876418);
   EXPECT_EQ(learnable(build("alexnet-tv", 2).graph), 57012034);
   EXPECT_EQ(learnable(build("resnet50", 2).graph), 23512130);
@@ -46,6 +50,8 @@ TEST(Models, work_of_a_forward_pass_is_the_published_one) {
   EXPECT_NEAR(gmac(build("alexnet-tv", 1000).graph), 0.714, 0.001);
   EXPECT_NEAR(gmac(build("resnet50", 1000).graph), 4.089, 0.001);
   EXPECT_NEAR(gmac(build("resnet50-v1", 1000).graph), 3.858, 0.001);
+  EXPECT_NEAR(gmac(build("vgg16", 1000).graph), 15.47, 0.005);
+  EXPECT_NEAR(gmac(build("vgg16-keras", 1000).graph), 15.47, 0.005);
 }
 
 TEST(Models, feature_maps_have_the_published_extent) {
@@ -56,6 +62,7 @@ TEST(Models, feature_maps_have_the_published_extent) {
   EXPECT_EQ(map(build("alexnet-tv", 2)), (Shape{1, 256, 13, 13}));
   EXPECT_EQ(map(build("resnet50", 2)), (Shape{1, 2048, 7, 7}));
   EXPECT_EQ(map(build("resnet50-v1", 2)), (Shape{1, 2048, 7, 7}));
+  EXPECT_EQ(map(build("vgg16", 2)), (Shape{1, 512, 14, 14}));
 }
 
 TEST(Models, v1_strides_in_the_first_1x1_and_v15_in_the_3x3) {
@@ -66,6 +73,36 @@ TEST(Models, v1_strides_in_the_first_1x1_and_v15_in_the_3x3) {
     EXPECT_EQ(values[static_cast<size_t>(first)].shape.h(), v15 ? 56 : 28);
     EXPECT_EQ(values[static_cast<size_t>(m.graph.find("layer2.0.conv2"))].shape.h(), 28);
   }
+}
+
+// Keys of torchvision's vgg16; the same parameters in both variants, so that either file fits, but only one may drop.
+TEST(Models, vgg16_has_torchvision_names_and_its_keras_form_no_dropout) {
+  const auto names = [](const Model& m) {
+    std::vector<std::string> all;
+    for (const Parameter& p : m.graph.parameters()) all.push_back(p.name);
+    return all;
+  };
+  const auto dropouts = [](const Model& m) {
+    std::vector<std::string> all;
+    for (const Node& n : m.graph.nodes())
+      if (n.layer->kind() == "dropout") all.push_back(n.name);
+    return all;
+  };
+  const Model tv = build("vgg16", 2, 32), keras = build("vgg16-keras", 2, 32);
+  std::vector<std::string> expected;
+  for (int i : {0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28})
+    for (const char* part : {".weight", ".bias"})
+      expected.push_back("features." + std::to_string(i) + part);
+  for (int i : {0, 3, 6})
+    for (const char* part : {".weight", ".bias"})
+      expected.push_back("classifier." + std::to_string(i) + part);
+  EXPECT_EQ(names(tv), expected);
+  EXPECT_EQ(names(keras), expected);
+  EXPECT_EQ(dropouts(tv), (std::vector<std::string>{"classifier.2", "classifier.5"}));
+  EXPECT_TRUE(dropouts(keras).empty());
+  EXPECT_THROW(build("vgg16", 2, 31), Error);
+  EXPECT_FALSE(find_model("vgg16").recipe.bgr);
+  EXPECT_TRUE(find_model("vgg16-keras").recipe.bgr);
 }
 
 TEST(Models, bvlc_alexnet_takes_only_sizes_that_give_its_6x6_map) {
