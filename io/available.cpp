@@ -1,7 +1,9 @@
 // Free memory and disk space.
 #include "io/available.h"
 
+#include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -58,6 +60,15 @@ std::string group_of(const fs::path& root, bool version2) {
   return "";
 }
 
+// What `ulimit -v` still lets this process take.
+std::optional<size_t> left_in_address_space(const fs::path& root) {
+  struct rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  const std::optional<size_t> pages = read_number(root / "proc/self/statm");
+  const size_t taken = pages.value_or(0) * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return limit.rlim_cur > taken ? limit.rlim_cur - taken : 0;
+}
+
 }  // namespace
 
 size_t available_memory(const fs::path& root) {
@@ -79,6 +90,7 @@ size_t available_memory(const fs::path& root) {
     look(folder);
     for (const fs::path& part : group) look(folder /= part);
   }
+  take(left_in_address_space(root));
   return least.value_or(0);
 }
 

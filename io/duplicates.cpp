@@ -107,13 +107,15 @@ void judge_duplicates(const Duplicates& duplicates, bool allow_overlap, ScanNote
                        describe(duplicates.between_splits),
                        "keep each picture in one split, or accept flattering results by "
                        "--allow-overlap");
-  const auto warn = [&](const char* what, const std::vector<SameFiles>& groups) {
+  const auto warn = [&](const char* one, const char* many, const std::vector<SameFiles>& groups) {
     if (groups.empty()) return;
-    notes->warnings.push_back(
-        fmt::format("{} {}: {}", groups.size(), what, list_names(describe(groups))));
+    notes->warnings.push_back(fmt::format(
+        "{} {}: {}", groups.size(), groups.size() == 1 ? one : many, list_names(describe(groups))));
   };
-  warn("pictures are in two splits, results on them are contaminated", duplicates.between_splits);
-  warn("pictures are more than once in their class", duplicates.in_one_class);
+  warn("picture is in two splits, results on it are contaminated",
+       "pictures are in two splits, results on them are contaminated", duplicates.between_splits);
+  warn("picture is more than once in its class", "pictures are more than once in their class",
+       duplicates.in_one_class);
 }
 
 }  // namespace ft

@@ -224,7 +224,7 @@ TEST(Duplicates, are_judged_by_where_they_are) {
   found.in_one_class = {{"a", "b", "c"}};
   judge_duplicates(found, false, &notes);
   ASSERT_EQ(notes.warnings.size(), 1u);
-  EXPECT_EQ(notes.warnings[0], "1 pictures are more than once in their class: a = b = c");
+  EXPECT_EQ(notes.warnings[0], "1 picture is more than once in its class: a = b = c");
   found.between_splits = {{"t", "v"}};
   EXPECT_HAS(error_of([&] { judge_duplicates(found, false, &notes); }),
              "E2227: dataset: the same picture in two splits (1): t = v; ");
