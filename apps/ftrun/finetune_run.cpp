@@ -321,11 +321,11 @@ void FinetuneRun::write_results() {
                         options_.common.seed, stream_->ref());
   const double total = seconds();
   fmt::print(
-      "time        {} in all: training {} ({:.1f} images/s), validation {}; the {} was the slower "
-      "side\n",
-      duration_text(total), duration_text(train_s_),
+      "time        {} in all: before step 1 {}, training {} ({:.1f} images/s), validation {}, "
+      "files and pictures {}; the {} was the slower side\n",
+      duration_text(total), duration_text(before_s_), duration_text(train_s_),
       static_cast<double>(images_trained_) / train_s_, duration_text(validate_s_),
-      loader_stats_.slower_side());
+      duration_text(total - before_s_ - train_s_ - validate_s_), loader_stats_.slower_side());
   writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(true)));
   writer.list_files();
 }

@@ -126,7 +126,7 @@ class FinetuneRun {
   int64_t best_saved_ = -1, last_saved_ = -1;  // steps whose networks lie in best.h5 and last.h5
   TimeShare tables_share_{0.02}, weights_share_{0.05};
   LoaderStats loader_stats_;
-  double train_s_ = 0, validate_s_ = 0;
+  double before_s_ = 0, train_s_ = 0, validate_s_ = 0;
   int64_t images_trained_ = 0;
 };
 

@@ -240,6 +240,10 @@ void FinetuneRun::print_parameters() const {
                : settings_.bn_final == "population"
                    ? "; in the end: statistics of all training images"
                    : "; in the end: running statistics");
+  if (!options_.bn.empty() && bn.empty())
+    fmt::print(
+        "note        --bn {} does nothing: {} has no batch-norm that is a node of its own here\n",
+        options_.bn, network_.model.name);
   if (options_.bn_final == "population" && !bn.contains("batch"))
     fmt::print(
         "note        --bn-final population does nothing: no batch-norm uses statistics of the "
@@ -326,6 +330,7 @@ int FinetuneRun::run() {
   check_space();
   open_features();
   print_header();
+  before_s_ = seconds();
   const StopRequest signals;
   try {
     train();

@@ -1,6 +1,8 @@
 // Grad-CAM on one image at a time.
 #include "apps/ftrun/gradcam.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -49,9 +51,11 @@ GradCam::GradCam(Network& network, Backend& backend, const NumericsPolicy& numer
 
 std::string GradCam::note() const {
   const Value& map = network_.model.graph.values()[static_cast<size_t>(map_)];
-  if (map.shape.h() * map.shape.w() > 1) return {};
-  return "the map of " + map.name +
-         " is 1x1 and cannot show a place; a larger input or an earlier --map can";
+  const int64_t cells = map.shape.h() * map.shape.w();
+  if (cells > 9) return {};
+  return fmt::format(
+      "the map of {} is {}x{} and {} show a place; a larger input or an earlier --map can",
+      map.name, map.shape.h(), map.shape.w(), cells == 1 ? "cannot" : "can hardly");
 }
 
 Explained GradCam::explain(std::span<const uint8_t> pixels, int label, int target, StreamRef s) {

@@ -20,7 +20,8 @@ constexpr int kPicture = 200;                         // longer side of a pictur
 constexpr int kKeyWidth = 120, kKeyHeight = 12;       // colours of the heat maps
 constexpr int kNarrowest = 420, kWidestTitle = 1000;  // of a sheet
 constexpr size_t kSheetTiles = 24;
-constexpr Rgb kInk{30, 30, 30}, kGrey{150, 150, 150}, kRight{0, 130, 90}, kWrong{200, 60, 20};
+constexpr Rgb kInk{30, 30, 30}, kGrey{150, 150, 150}, kPaper{255, 255, 255}, kRight{0, 130, 90},
+    kWrong{200, 60, 20};
 
 Rgb colour_of(Tile::Verdict v) {
   return v == Tile::Verdict::right ? kRight : v == Tile::Verdict::wrong ? kWrong : kGrey;
@@ -67,6 +68,8 @@ void draw_tile(Canvas& canvas, const Tile& tile, int x, int y, const Geometry& g
     const Box right{left.x + g.picture_w, left.y, g.picture_w, g.picture_h};
     canvas.picture(right, tile.pixels.data(), width, height);
     canvas.heat_map(right, tile.heat->values.data(), tile.heat->width, tile.heat->height, 0.5f);
+    if (std::ranges::all_of(tile.heat->values, [](float v) { return v == 0; }))
+      canvas.text(right.x + 6, right.y + 6, "nothing speaks\nfor this class", kText, kPaper);
   }
   const Rgb colour = colour_of(tile.verdict);
   canvas.frame({x, y, pictures * g.picture_w + 2 * kFrame, g.picture_h + 2 * kFrame}, colour,

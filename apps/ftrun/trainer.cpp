@@ -193,8 +193,10 @@ void Trainer::report_not_finite(const Rows& rows, int64_t first, int64_t n, Stre
   if (n > 5) files += fmt::format(" and {} more", n - 5);
   throw Error(
       6001, culprit.empty() ? "loss" : culprit,
-      fmt::format("the loss is not finite in step {} of epoch {} (first at this node; images: {})",
-                  state_.step + 1, state_.epoch + 1, files),
+      fmt::format(
+          "the loss is not finite in step {}, in epoch {} (this node is the first that is not; "
+          "images: {})",
+          state_.step + 1, state_.epoch + 1, files),
       "use a smaller --lr; nothing was updated by this step");
 }
 
