@@ -1,0 +1,47 @@
+// Which reader a file needs.
+#include "io/source_file.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <string_view>
+
+#include "io/content_kind.h"
+#include "io/safetensors_file.h"
+#include "io/torch_file.h"
+#include "tensor/error.h"
+
+namespace ft {
+namespace {
+
+using namespace std::string_view_literals;
+
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// A pickle of protocol 2 or newer.
+bool is_pickle(std::string_view text) {
+  return text.size() > 1 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5;
+}
+
+// The ending helps where the content does not speak: a safetensors file begins with a number.
+bool is_safetensors(std::string_view text, const std::string& path) {
+  return (text.size() > 8 && text[8] == '{') ||
+         std::filesystem::path(path).extension() == ".safetensors";
+}
+
+}  // namespace
+
+SourceFile open_source(std::span<const std::byte> bytes, const std::string& path) {
+  const std::string_view text = text_of(bytes);
+  if (text.starts_with("PK\x03\x04"sv)) return open_torch_zip(bytes, path);
+  if (is_pickle(text)) return open_torch_stream(bytes, path);
+  if (is_safetensors(text, path)) return open_safetensors(bytes, path);
+  const ContentKind kind = content_kind(bytes);
+  throw Error(2351, path, fmt::format("this is {}, not weights that can be converted", kind.what),
+              text.starts_with("ftrun-weights "sv) ? "use it as it is: ftrun predict --weights FILE"
+                                                   : kind.remedy);
+}
+
+}  // namespace ft
