@@ -274,6 +274,17 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_option("file", out.inspect_file, "a weight file")->required();
   c->add_flag("--tensors", out.inspect_tensors, "list every tensor");
 
+  c = app.add_subcommand("convert", "a weight file of another program becomes one of ftrun");
+  c->add_option("in", out.convert.in, "a file of PyTorch or safetensors")->required();
+  c->add_option("out", out.convert.out, "the weight file to write, OUT.h5")->required();
+  c->add_option(
+      "--model", out.convert.model,
+      "the network, where the file does not tell: alexnet, alexnet-tv, resnet50, resnet50-v1");
+  c->add_flag("--tensors", out.convert.tensors, "list every tensor and what was done to it");
+  c->add_option("--seed", out.convert.seed, "seed of a classifier that the file does not have")
+      ->check(seed_value())
+      ->capture_default_str();
+
   c = app.add_subcommand("gradcheck", "compare gradients with central differences in double");
   c->add_option("--model", out.gradcheck.model, "check a whole model");
   c->add_option("--layer", out.gradcheck.layer, "check one kind of layer, or all");

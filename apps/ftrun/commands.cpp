@@ -12,6 +12,7 @@ int run(int argc, char** argv) {
   if (c.command == "explain") return run_explain(c.explain);
   if (c.command == "summary") return run_summary(c.summary);
   if (c.command == "inspect") return run_inspect(c.inspect_file, c.inspect_tensors);
+  if (c.command == "convert") return run_convert(c.convert);
   if (c.command == "gradcheck") return run_gradcheck(c.gradcheck);
   if (c.command == "bench")
     return c.bench.op.op.empty() ? run_bench(c.bench) : run_op_bench(c.bench);

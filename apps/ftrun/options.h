@@ -99,6 +99,12 @@ struct SummaryOptions {
   bool backward = false, dot = false, plan = false;
 };
 
+struct ConvertOptions {
+  std::string in, out, model;
+  bool tensors = false;
+  uint64_t seed = 0;
+};
+
 struct GradcheckOptions {
   std::string model, layer;
   uint64_t seed = 0;
@@ -154,6 +160,7 @@ struct CommandLine {
   PredictOptions predict;
   ExplainOptions explain;
   SummaryOptions summary;
+  ConvertOptions convert;
   GradcheckOptions gradcheck;
   BenchOptions bench;
   ProfileOptions profile;

@@ -1,0 +1,31 @@
+// Names and hashes as torchvision/models/*.py publish them.
+#include "apps/convert/published.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace ft::convert {
+namespace {
+
+constexpr Published kPublished[] = {
+    {"alexnet-owt-7be5be79.pth", "7be5be79", "alexnet-tv", "torchvision IMAGENET1K_V1", 256},
+    {"resnet50-0676ba61.pth", "0676ba61", "resnet50", "torchvision IMAGENET1K_V1", 256},
+    {"resnet50-11ad3fa6.pth", "11ad3fa6", "resnet50", "torchvision IMAGENET1K_V2", 232},
+    {"vgg16-397923af.pth", "397923af", "vgg16", "torchvision IMAGENET1K_V1", 256},
+};
+
+const Published* at(const Published* found) {
+  return found == std::end(kPublished) ? nullptr : found;
+}
+
+}  // namespace
+
+const Published* published_under(std::string_view file_name) {
+  return at(std::ranges::find(kPublished, file_name, &Published::file));
+}
+
+const Published* published_with(std::string_view sha256) {
+  return at(std::ranges::find(kPublished, sha256.substr(0, 8), &Published::digits));
+}
+
+}  // namespace ft::convert

@@ -1,0 +1,21 @@
+// The published weight files that are known by their hash. torchvision puts the first 8 hexadecimal digits of a file's
+// SHA-256 into its name; the table holds no more than that. A constant table.
+#pragma once
+
+#include <string_view>
+
+namespace ft::convert {
+
+struct Published {
+  std::string_view file;    // "resnet50-0676ba61.pth"
+  std::string_view digits;  // the first 8 of its SHA-256
+  std::string_view model;   // as given to --model
+  std::string_view title;   // "torchvision IMAGENET1K_V1"
+  int short_side;           // evaluation resize before the centre crop of 224
+};
+
+// nullptr if there is none.
+const Published* published_under(std::string_view file_name);
+const Published* published_with(std::string_view sha256);
+
+}  // namespace ft::convert

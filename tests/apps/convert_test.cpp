@@ -1,0 +1,99 @@
+// ftrun convert: a network's weights, written as PyTorch and safetensors write them, come back bit for bit.
+#include <gtest/gtest.h>
+
+#include "io/weights.h"
+#include "tests/apps/ftrun_case.h"
+#include "tests/io/source_samples.h"
+
+namespace ft::test {
+namespace {
+
+std::vector<int64_t> dense_strides(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> stride(shape.size(), 1);
+  for (size_t d = shape.size(); d-- > 1;) stride[d - 1] = stride[d] * shape[d];
+  return stride;
+}
+
+// As torch.save(DataParallel(model).state_dict(), ...) would: a prefix, and counters that nobody needs.
+std::string as_torch(const WeightFile& weights) {
+  std::vector<TorchTensor> tensors;
+  std::vector<TorchStorage> storages;
+  for (const NamedTensor& t : weights.tensors) {
+    TorchTensor tensor;
+    tensor.name = "module." + t.name;
+    tensor.key = std::to_string(tensors.size());
+    tensor.elements = static_cast<int64_t>(t.data.size());
+    tensor.shape = t.shape;
+    tensor.stride = dense_strides(t.shape);
+    storages.push_back({tensor.key, raw(t.data)});
+    tensors.push_back(std::move(tensor));
+  }
+  TorchTensor counter;
+  counter.name = "module.bn1.num_batches_tracked";
+  counter.key = "counter";
+  counter.storage_class = "LongStorage";
+  counter.elements = 1;
+  tensors.push_back(counter);
+  storages.push_back({"counter", raw<int64_t>({7})});
+  return torch_zip(state_dict(tensors), storages);
+}
+
+std::string as_safetensors(const WeightFile& weights) {
+  std::string header = "{", data;
+  for (const NamedTensor& t : weights.tensors) {
+    std::string shape;
+    for (int64_t side : t.shape) shape += (shape.empty() ? "" : ",") + std::to_string(side);
+    header += (data.empty() ? "\"" : ",\"") + t.name + "\":{\"dtype\":\"F32\",\"shape\":[" + shape +
+              "],\"data_offsets\":[" + std::to_string(data.size()) + ",";
+    data += raw(t.data);
+    header += std::to_string(data.size()) + "]}";
+  }
+  return safetensors(header + "}", data);
+}
+
+void expect_same_network(const WeightFile& converted, const WeightFile& original) {
+  ASSERT_EQ(converted.tensors.size(), original.tensors.size());
+  for (const NamedTensor& t : original.tensors) {
+    const NamedTensor* c = converted.find(t.name);
+    ASSERT_NE(c, nullptr) << t.name;
+    EXPECT_EQ(c->shape, t.shape) << t.name;
+    EXPECT_EQ(c->data, t.data) << t.name;
+  }
+}
+
+TEST_F(Ftrun, convert_brings_the_same_numbers_and_says_what_it_did) {
+  const WeightFile original = load_weights(*dir / "tuned/best.h5");
+  write_file(*dir / "w.pth", as_torch(original));
+  write_file(*dir / "w.safetensors", as_safetensors(original));
+  for (const char* name : {"w.pth", "w.safetensors"}) {
+    const ProcessResult r =
+        ftrun({"convert", *dir / name, *dir / "converted.h5", "--model", "resnet50"});
+    ASSERT_EQ(r.status, 0) << r.err;
+    EXPECT_NE(r.out.find("loaded       267"), std::string::npos) << r.out;
+    EXPECT_NE(r.out.find("the word of the user (--model)"), std::string::npos) << r.out;
+    const WeightFile converted = load_weights(*dir / "converted.h5");
+    EXPECT_EQ(converted.model, "resnet50");
+    EXPECT_EQ(converted.notes.at("source"), name);
+    EXPECT_EQ(converted.notes.at("model-known-by"), "the word of the user (--model)");
+    expect_same_network(converted, original);
+  }
+  EXPECT_EQ(
+      ftrun({"predict", *dir / "demo/target/test", "--weights", *dir / "converted.h5"}).status, 0);
+}
+
+TEST_F(Ftrun, convert_does_not_guess_and_takes_no_wrong_word) {
+  WeightFile weights = load_weights(*dir / "tuned/best.h5");
+  const std::string file = *dir / "guess.safetensors", out = *dir / "guess.h5";
+  write_file(file, as_safetensors(weights));
+  expect_error(ftrun({"convert", file, out}), 2, "2354", "resnet50 and resnet50-v1");
+  expect_error(ftrun({"convert", file, out, "--model", "alexnet-tv"}), 2, "2355", "alexnet-tv");
+  fs::copy_file(file, *dir / "resnet50-0676ba61.pth");
+  expect_error(ftrun({"convert", *dir / "resnet50-0676ba61.pth", out}), 2, "2352", "0676ba61");
+  weights.tensors.erase(weights.tensors.begin() + 3);
+  write_file(file, as_safetensors(weights));
+  expect_error(ftrun({"convert", file, out, "--model", "resnet50"}), 2, "2320", "bn1.running_mean");
+  EXPECT_FALSE(fs::exists(out));
+}
+
+}  // namespace
+}  // namespace ft::test
