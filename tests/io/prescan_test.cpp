@@ -229,7 +229,7 @@ TEST(Duplicates, are_judged_by_where_they_are) {
   EXPECT_HAS(error_of([&] { judge_duplicates(found, false, &notes); }),
              "E2227: dataset: the same picture in two splits (1): t = v; ");
   judge_duplicates(found, true, &notes);
-  EXPECT_HAS(notes.warnings[1], "results on them are contaminated: t = v");
+  EXPECT_HAS(notes.warnings[1], "results on it are contaminated: t = v");
   found.between_classes = {{"x", "y"}};
   EXPECT_HAS(error_of([&] { judge_duplicates(found, true, &notes); }), "E2226");
 }
