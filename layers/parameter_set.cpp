@@ -38,6 +38,17 @@ void draw_normal(const Rng& rng, double deviation, std::span<float> values) {
   fill_normal(rng, deviation, values.data(), 0, std::min(part, count));
 }
 
+// Batches do not count here: what the network alone needs.
+Tensor allocate_flat(int64_t elements, DType dtype, Backend& backend) {
+  try {
+    return Tensor({{elements}, dtype, Layout::plain}, backend.allocator());
+  } catch (const Error& e) {
+    if (e.status() != ExitStatus::out_of_memory) throw;
+    throw Error(e.number(), e.where(), "for the parameters: " + e.seen(),
+                "use a smaller network, or a machine with more memory");
+  }
+}
+
 }  // namespace
 
 void draw_initial(const Parameter& parameter, uint64_t seed, std::span<float> values) {
@@ -88,8 +99,8 @@ ParameterSet::ParameterSet(const Graph& graph, Backend& backend, DType dtype)
   trainable_ = offset;
   for (int i : frozen) place(i);
 
-  values_ = Tensor({{offset}, dtype, Layout::plain}, backend.allocator());
-  gradients_ = Tensor({{trainable_}, dtype, Layout::plain}, backend.allocator());
+  values_ = allocate_flat(offset, dtype, backend);
+  gradients_ = allocate_flat(trainable_, dtype, backend);
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Shape& shape = parameters[i].shape;
     const TensorSpec spec{shape, dtype,
