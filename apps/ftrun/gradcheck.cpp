@@ -35,6 +35,9 @@ std::vector<LayerCase> layer_cases() {
     };
   };
   const auto bn = [] { return std::make_unique<BatchNorm2d>(); };
+  const auto fused = [](bool add) {  // as compile() makes one node of them in training
+    return [=] { return BatchNorm2d().fused(add, true); };
+  };
   const auto pool = [](Pool2dSpec::Kind kind, int64_t pad) {
     return [=] { return std::make_unique<Pool2d>(kind, 3, 2, pad); };
   };
@@ -44,6 +47,8 @@ std::vector<LayerCase> layer_cases() {
       {"linear", [] { return std::make_unique<Linear>(5); }, {{x}}},
       {"batchnorm2d", bn, {{x}}},
       {"batchnorm2d-running", bn, {{x}, {}, true, BnMode::running}},
+      {"batchnorm2d-relu", fused(false), {{x}}},
+      {"batchnorm2d-add-relu", fused(true), {{x, x}}},
       {"max_pool2d", pool(Pool2dSpec::Kind::max, 1), {{x}}},
       {"avg_pool2d", pool(Pool2dSpec::Kind::average, 0), {{x}}},
       {"adaptive_avg_pool2d", [] { return std::make_unique<AdaptiveAvgPool2d>(3, 4); }, {{x}}},
