@@ -14,8 +14,6 @@
 namespace ft {
 namespace {
 
-constexpr size_t kShown = 20;  // items of a kind in a message
-
 struct ClassFolder {
   std::string name, path;
   FolderId id;
@@ -90,7 +88,7 @@ void Scanner::list_classes(const SplitRoot& root, FolderWalk* walk) {
       folder_id(path, &folder.id);
       split.classes.push_back(std::move(folder));
     } else if (entry.kind != EntryKind::file) {
-      split.unusable.push_back({path, entry.reason, 0});
+      split.unusable.push_back({path, entry.reason, 0, entry.kind == EntryKind::dangling});
     } else if (is_image_extension(extension)) {
       split.stray_images.push_back(path);
     } else {
@@ -121,9 +119,23 @@ void Scanner::refuse_unreadable_and_outside() const {
   if (!findings.unreadable.empty())
     throw DatasetError(2213, where(), "folders that cannot be read", findings.unreadable,
                        "make them readable for this user, or take them out of the dataset");
-  if (!findings.outside_links.empty())
-    throw DatasetError(2212, where(), "links that lead out of the dataset", findings.outside_links,
-                       "copy what they point to, or allow them by --allow-outside-links");
+  if (findings.outside_links.empty()) return;
+  std::vector<std::string> links = findings.outside_links;
+  const auto add = [&](const std::vector<BadFile>& files) {
+    for (const BadFile& file : files)
+      if (file.dangling) links.push_back(fmt::format("{}: {}", file.path, file.reason));
+  };
+  for (const ScannedSplit& split : splits_) {
+    add(split.unusable);
+    for (const ClassFolder& folder : split.classes) add(folder.unusable);
+  }
+  const bool nowhere = links.size() > findings.outside_links.size();
+  throw DatasetError(2212, where(),
+                     nowhere ? "links that lead out of the dataset or nowhere"
+                             : "links that lead out of the dataset",
+                     links,
+                     "copy what they point to, or allow those that lead out by "
+                     "--allow-outside-links");
 }
 
 void Scanner::refuse_stray_images() const {
@@ -202,9 +214,10 @@ void Scanner::compare_classes(const ScannedSplit& split) {
   const bool of_model = !options_.expected_classes.empty();
   const std::string source = of_model ? "the network of the weights" : "train";
   const std::string expected = fmt::format("{} has {} classes: {}", source, data_.classes.size(),
-                                           list_names(data_.classes, kShown));
+                                           list_names(data_.classes, kItemsShown));
   std::string lacks =
-      missing.empty() ? "" : fmt::format("; without images here: {}", list_names(missing, kShown));
+      missing.empty() ? ""
+                      : fmt::format("; without images here: {}", list_names(missing, kItemsShown));
   if (!unknown.empty())
     throw DatasetError(
         2211, split.root, fmt::format("{}{}; {} does not know", expected, lacks, source), unknown,
@@ -216,7 +229,7 @@ void Scanner::compare_classes(const ScannedSplit& split) {
     throw DatasetError(2215, split.root, fmt::format("{}; without images here", expected), missing,
                        "add images, or go on without them by --allow-missing-classes");
   data_.notes.warnings.push_back(
-      fmt::format("{} has no samples of {}", split.name, list_names(missing, kShown)));
+      fmt::format("{} has no samples of {}", split.name, list_names(missing, kItemsShown)));
 }
 
 void Scanner::assign_labels() {

@@ -61,7 +61,10 @@ struct ScanOptions {
   bool allow_overlap = false;          // two splits may be the same folder
 };
 
-// A fault of a dataset with all its occurrences; the message holds the first 20.
+// Items of a kind that a message or the header of a run shows.
+inline constexpr size_t kItemsShown = 20;
+
+// A fault of a dataset with all its occurrences; the message holds the first kItemsShown.
 class DatasetError : public Error {
  public:
   DatasetError(int number, std::string where, const std::string& what,

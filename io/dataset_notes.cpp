@@ -11,14 +11,14 @@
 namespace ft {
 namespace {
 
-constexpr size_t kShown = 20;       // items of a kind in a message
 constexpr int64_t kFewImages = 5;   // fewer in a training class are warned about
 constexpr int64_t kImbalance = 10;  // largest / smallest training class that is warned about
 
 void add_line(const char* what, const std::vector<std::string>& items,
               std::vector<std::string>* lines) {
   if (items.empty()) return;
-  lines->push_back(escape(fmt::format("{} {}: {}", items.size(), what, list_names(items, kShown))));
+  lines->push_back(
+      escape(fmt::format("{} {}: {}", items.size(), what, list_names(items, kItemsShown))));
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ DatasetError::DatasetError(int number, std::string where, const std::string& wha
     : Error(number, std::move(where),
             items.empty()
                 ? what
-                : fmt::format("{} ({}): {}", what, items.size(), list_names(items, kShown)),
+                : fmt::format("{} ({}): {}", what, items.size(), list_names(items, kItemsShown)),
             std::move(remedy)),
       items_(std::move(items)) {}
 
@@ -38,7 +38,7 @@ void warn_about_names(const std::vector<std::string>& classes, ScanNotes* notes)
   for (const auto& [bones, names] : alike)
     if (names.size() > 1)
       notes->warnings.push_back(
-          fmt::format("class names that look alike: {}", list_names(names, kShown)));
+          fmt::format("class names that look alike: {}", list_names(names, kItemsShown)));
 }
 
 void warn_about_counts(const Split& train, const std::vector<std::string>& classes,
@@ -49,7 +49,7 @@ void warn_about_counts(const Split& train, const std::vector<std::string>& class
     if (counts[i] < kFewImages) few.push_back(fmt::format("{} ({})", classes[i], counts[i]));
   if (!few.empty())
     notes->warnings.push_back(fmt::format("training classes with fewer than {} images: {}",
-                                          kFewImages, list_names(few, kShown)));
+                                          kFewImages, list_names(few, kItemsShown)));
   const auto [low, high] = std::minmax_element(counts.begin(), counts.end());
   if (*low < 1 || *high < kImbalance * *low) return;
   notes->warnings.push_back(fmt::format("strong imbalance: {} training images of {}, {} of {}",
@@ -69,7 +69,7 @@ std::vector<std::string> ScanNotes::lines() const {
   }
   if (files > 0)
     out.push_back(escape(
-        fmt::format("{} files of other kinds skipped: {}", files, list_names(kinds, kShown))));
+        fmt::format("{} files of other kinds skipped: {}", files, list_names(kinds, kItemsShown))));
   add_line("links not followed, they lead to folders that are searched already", walk.cut_links,
            &out);
   add_line(

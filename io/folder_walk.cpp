@@ -193,7 +193,7 @@ void FolderWalk::visit(const std::string& path, const FolderEntry& entry, int de
 void FolderWalk::visit_file(const std::string& path, const FolderEntry& entry) {
   const std::string extension = extension_of(entry.name);
   if (entry.kind != EntryKind::file) {
-    unusable_->push_back({path, entry.reason, 0});
+    unusable_->push_back({path, entry.reason, 0, entry.kind == EntryKind::dangling});
   } else if (path.size() >= PATH_MAX) {
     unusable_->push_back(
         {path,

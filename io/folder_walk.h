@@ -19,6 +19,7 @@ namespace ft {
 struct BadFile {
   std::string path, reason;
   int number = 0;
+  bool dangling = false;  // a link that leads nowhere
 };
 
 // What makes a folder the same folder under any name.

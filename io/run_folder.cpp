@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -43,6 +44,10 @@ void make_folders(const fs::path& path) {
   if (!unseen && fs::exists(path, unseen))
     throw Error(2070, path.string(), "is a file, the output must be a folder",
                 "choose another --out");
+  if (error ==
+      std::errc::no_such_file_or_directory)  // as of /proc: the parents would have been made
+    throw Error(5005, path.string(), "no folder can be made here [mkdir: " + error.message() + "]",
+                "choose another place");
   throw_output_error(path, "mkdir", error ? error.value() : ENOTDIR);
 }
 
@@ -102,6 +107,12 @@ void check_no_run(const fs::path& path) {
 
 RunFolder::~RunFolder() {
   if (lock_) ::unlink((path_ / kLockName).c_str());
+}
+
+void require_file_size(const fs::path& file, uint64_t bytes) {
+  struct rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  if (limit.rlim_cur < bytes) throw_output_error(file, "limit", EFBIG);
 }
 
 void require_space(const fs::path& folder, uint64_t bytes,

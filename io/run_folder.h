@@ -39,6 +39,10 @@ class RunFolder {
 RunFolder make_run_folder(const std::filesystem::path& path, bool force,
                           std::span<const std::filesystem::path> inputs = {});
 
+// Before the work: throws Error 5003 if a file of `bytes` is larger than this process may write
+// (ulimit -f).
+void require_file_size(const std::filesystem::path& file, uint64_t bytes);
+
 // Before the work: throws Error 5017 if the disk of `folder` has less than `bytes` free for this
 // user; `replaced` are files in it that will give way to new ones. Says nothing where the system
 // does not know, and quotas do not show.

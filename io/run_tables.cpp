@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::array<std::string_view, 8> kPredictionColumns = {
     "split", "file", "true_class", "predicted_class", "correct", "p_predicted", "p_true", "loss"};
+constexpr std::array<std::string_view, 3> kSkippedColumns = {"file", "reason", "error"};
 constexpr std::array<std::string_view, 8> kMetricsColumns = {
     "epoch", "step", "split", "loss", "accuracy", "rate", "images_per_s", "seconds"};
 
@@ -23,6 +24,20 @@ std::string predictions_csv(std::span<const Prediction> predictions) {
   return csv.text();
 }
 
+std::string skipped_csv(std::span<const BadFile> skipped) {
+  CsvWriter csv(kSkippedColumns);
+  for (const BadFile& file : skipped) {
+    csv.cell(file.path).cell(file.reason);
+    if (file.number != 0) {
+      csv.cell(file.number);
+    } else {
+      csv.empty();
+    }
+    csv.end_row();
+  }
+  return csv.text();
+}
+
 MetricsLog::MetricsLog() : csv_(kMetricsColumns) {}
 
 void MetricsLog::add(const MetricsRow& row) {
@@ -31,6 +46,12 @@ void MetricsLog::add(const MetricsRow& row) {
   jsonl_.field("epoch", row.epoch).field("step", row.step).field("split", row.split);
   jsonl_.field("loss", row.loss).field("accuracy", row.accuracy).field("rate", row.rate);
   jsonl_.field("images_per_s", row.images_per_s).field("seconds", row.seconds).end_line();
+}
+
+void MetricsLog::add_failure(int64_t step, double seconds, const Error& error) {
+  jsonl_.field("step", step).field("seconds", seconds).field("error", error.number());
+  jsonl_.field("where", error.where()).field("seen", error.seen());
+  jsonl_.field("remedy", error.remedy()).end_line();
 }
 
 }  // namespace ft

@@ -1,4 +1,4 @@
-// The tables of a run: predictions.csv, metrics.csv and metrics.jsonl. Built in memory; whoever
+// The tables of a run: predictions.csv, skipped.csv, metrics.csv and metrics.jsonl. Built in memory; whoever
 // owns the run folder writes them. Not thread-safe.
 #pragma once
 
@@ -8,7 +8,9 @@
 #include <string>
 
 #include "io/csv.h"
+#include "io/folder_walk.h"
 #include "io/jsonl.h"
+#include "tensor/error.h"
 
 namespace ft {
 
@@ -24,6 +26,10 @@ struct Prediction {
 // Columns split,file,true_class,predicted_class,correct,p_predicted,p_true,loss; a row an image, in
 // the order given; correct is 1 or 0.
 std::string predictions_csv(std::span<const Prediction> predictions);
+
+// Columns file,reason,error; a row a bad image that a run left out; error is the number that
+// docs/errors.md explains, empty where the folder walk found the file.
+std::string skipped_csv(std::span<const BadFile> skipped);
 
 // What was measured at one step on one split.
 struct MetricsRow {
@@ -41,6 +47,9 @@ class MetricsLog {
  public:
   MetricsLog();
   void add(const MetricsRow& row);
+  // The end of a run that failed: a line of metrics.jsonl alone, with the fields of the error line
+  // on stderr: step, seconds, error (its number), where, seen, remedy.
+  void add_failure(int64_t step, double seconds, const Error& error);
   const std::string& csv() const { return csv_.text(); }
   const std::string& jsonl() const { return jsonl_.text(); }
 

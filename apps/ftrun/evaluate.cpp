@@ -35,12 +35,12 @@ int run_evaluate(const EvaluateOptions& o) {
   const WeightFile file = load_weights(o.weights);
   Network network = load_network(file, backend, stream->ref());
   fmt::print("model       {}; input {}\n", network.model.name, describe(network.recipe));
-  const Prescanned data = find_data(o.data, network.classes);
+  const Prescanned data = find_data(o.data, network.classes, o.out);
   const Split& split = choose_split(data.data, o.split);
   fmt::print("{:<11} {} images; {} bad ones skipped\n", split.name, split.samples.size(),
              data.skipped.size());
   std::optional<RunFolder> folder;
-  if (!o.out.empty()) folder = make_run_folder(o.out, o.force, {});
+  if (!o.out.empty()) folder = make_run_folder(o.out, o.force, input_folders(o.data));
   const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
   Feed feed(network, backend, numerics, o.batch);
   Evaluator evaluator(network, backend, feed, numerics, o.batch);
@@ -52,6 +52,7 @@ int run_evaluate(const EvaluateOptions& o) {
   progress.finish();
   ResultWriter writer(folder ? &*folder : nullptr, network.classes);
   writer.add_split(split, std::move(results));
+  if (folder && !data.skipped.empty()) writer.write_skipped(data.skipped);
   if (folder) writer.write_predictions();
   writer.print_and_write_confusion(o.print);
   if (folder)

@@ -56,7 +56,7 @@ void FinetuneRun::print_features() const {
 }
 
 // Bytes of the decoded training images where they stay in memory from epoch to epoch, else 0.
-size_t FinetuneRun::pixels_kept() const {
+size_t FinetuneRun::choose_pixels() const {
   const size_t pixels = split("train").samples.size() *
                         static_cast<size_t>(network_.recipe.height * network_.recipe.width * 3);
   const bool keeps =
@@ -64,33 +64,32 @@ size_t FinetuneRun::pixels_kept() const {
   return keeps ? pixels : 0;
 }
 
-// Seconds of all that comes behind the header but the pictures. The first pass over what is stored computes all
-// of it. Decoding shares the cores with the network, so that their times add up.
-RunForecast FinetuneRun::forecast() const {
-  const double train =
-      static_cast<double>(split("train").samples.size()) - static_cast<double>(plan_.dropped);
-  const double val = static_cast<double>(validation_split().samples.size());
-  RunForecast f;
+int64_t FinetuneRun::validations() const {
   const int64_t steps = plan_.batches * settings_.epochs;
-  f.validations = settings_.val_every == 0
-                      ? settings_.epochs
-                      : 1 + steps / settings_.val_every + (steps % settings_.val_every != 0);
-  const double behind = train * behind_s_ * trainer_->cost_ratio();
-  f.first_epoch_s = behind + train * (decode_s_ + front_s_);
-  f.later_epoch_s = behind;
-  if (features_.train == nullptr) f.later_epoch_s += train * front_s_;
-  if (features_.train == nullptr && pixels_kept() == 0) f.later_epoch_s += train * decode_s_;
-  f.train_s = f.first_epoch_s + f.later_epoch_s * static_cast<double>(settings_.epochs - 1);
-  const double from_pixels = features_.val ? 1 : static_cast<double>(f.validations);
-  f.val_s =
-      val * ((decode_s_ + front_s_) * from_pixels + behind_s_ * static_cast<double>(f.validations));
-  const double whole = decode_s_ + front_s_ + behind_s_;
-  const Split* test = data_.data.find("test");
-  f.final_s = val_subset_ || !features_.val
-                  ? static_cast<double>(split("val").samples.size()) * whole
-                  : val * behind_s_;
-  if (test != nullptr) f.final_s += static_cast<double>(test->samples.size()) * whole;
-  return f;
+  return settings_.val_every == 0
+             ? settings_.epochs
+             : 1 + steps / settings_.val_every + (steps % settings_.val_every != 0);
+}
+
+RunForecast FinetuneRun::make_forecast() const {
+  const auto images = [](const Split* s) {
+    return s == nullptr ? 0.0 : static_cast<double>(s->samples.size());
+  };
+  ForecastInput in;
+  in.train = images(&split("train")) - static_cast<double>(plan_.dropped);
+  in.val = images(&validation_split());
+  in.all_val = images(&split("val"));
+  in.test = images(data_.data.find("test"));
+  in.epochs = settings_.epochs;
+  in.validations = validations();
+  in.decode_s = decode_s_;
+  in.front_s = front_s_;
+  in.behind_s = behind_s_;
+  in.step_ratio = trainer_->cost_ratio();
+  in.train_stored = features_.train != nullptr;
+  in.val_stored = features_.val != nullptr;
+  in.pixels_kept = pixels_kept_ != 0;
+  return forecast(in);
 }
 
 }  // namespace ft::app

@@ -55,7 +55,7 @@ void FinetuneRun::train() {
 void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress& progress) {
   const std::vector<Sample>& samples = split("train").samples;
   LoaderOptions l = loader_options();
-  l.cache_bytes = static_cast<int64_t>(pixels_kept());
+  l.cache_bytes = static_cast<int64_t>(pixels_kept_);
   if (stored) l = feature_rows(l, *features_.train);
   Loader loader(samples, stored ? read_features(*features_.train) : decode_, l);
   loader.start(static_cast<uint64_t>(first), 0, static_cast<uint64_t>(end));
@@ -87,8 +87,8 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
     train_s_ += now - before;
     progress.update(
         images_trained_,
-        fmt::format("epoch {}, loss {:.4f}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
-                    sum.loss_sum / static_cast<double>(sum.images),
+        fmt::format("epoch {}, loss {}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
+                    loss_text(sum.loss_sum / static_cast<double>(sum.images)),
                     100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images),
                     step.rate, rate_text(static_cast<double>(sum.images) / epoch_s)));
     const bool last = b + 1 == plan_.batches;
@@ -147,13 +147,13 @@ void FinetuneRun::print_epoch(int64_t epoch, int64_t first_step, const StepRepor
   std::string val = "not validated";
   if (!validations_.empty() && validations_.back().step > first_step) {
     const Validation& v = validations_.back();
-    val = fmt::format("val loss {:.4f} accuracy {:5.1f} %{}{}", v.loss, 100 * v.accuracy,
+    val = fmt::format("val loss {} accuracy {:5.1f} %{}{}", loss_text(v.loss), 100 * v.accuracy,
                       v.step == trainer_->state().step ? "" : fmt::format(" at step {}", v.step),
                       best_ && best_->step > first_step ? " *" : "  ");
   }
-  fmt::print("epoch {:>3}/{}  train loss {:.4f} accuracy {:5.1f} %   {}   {} images/s\n", epoch + 1,
-             settings_.epochs, sum.loss_sum / n, 100.0 * static_cast<double>(sum.correct) / n, val,
-             rate_text(n / epoch_s));
+  fmt::print("epoch {:>3}/{}  train loss {} accuracy {:5.1f} %   {}   {} images/s\n", epoch + 1,
+             settings_.epochs, loss_text(sum.loss_sum / n),
+             100.0 * static_cast<double>(sum.correct) / n, val, rate_text(n / epoch_s));
   std::fflush(stdout);
 }
 
@@ -265,6 +265,22 @@ int FinetuneRun::finish_stopped() {
   return static_cast<int>(ExitStatus::stopped);
 }
 
+// What a run leaves that an error ends: the report so far, the error in it, and the best network.
+void FinetuneRun::record_failure(const Error& error) {
+  RunOutcome failed = outcome(false);
+  failed.error = error.line();
+  log_.add_failure(failed.steps, failed.seconds, error);
+  try {
+    ResultWriter writer(&*folder_, network_.classes);
+    writer.write_metrics(log_);
+    writer.write_run(record_run(options_, settings_, network_, *backend_.backend, failed));
+    save_best();
+  } catch (const Error& second) {  // it does not hide the first
+    fmt::print(stderr, "ftrun: note: the error is not recorded in {}: {}\n",
+               escape(folder_->path().string()), second.what());
+  }
+}
+
 RunOutcome FinetuneRun::outcome(bool finished) const {
   RunOutcome o;
   o.finished = finished;
@@ -299,12 +315,14 @@ void FinetuneRun::write_results() {
     fmt::print("clipped     {} of {}\n", trainer_->state().clipped,
                counted(trainer_->state().step, "step"));
   ResultWriter writer(&*folder_, network_.classes);
+  const double before_evaluation = seconds();
   for (const char* name : {"val", "test"}) {
     const Split* s = data_.data.find(name);
     if (s == nullptr || s->samples.empty()) continue;
     writer.add_split(*s,
                      evaluate(*s, name, s == &validation_split() ? features_.val.get() : nullptr));
   }
+  const double evaluate_s = seconds() - before_evaluation;
   CurveData curves;
   const double per_epoch = static_cast<double>(plan_.batches);
   for (const auto& [step, sum] : epochs_)
@@ -313,6 +331,7 @@ void FinetuneRun::write_results() {
                             static_cast<double>(sum.correct) / static_cast<double>(sum.images)});
   for (const Validation& v : validations_)
     curves.val.push_back({static_cast<double>(v.step) / per_epoch, v.loss, v.accuracy});
+  if (!data_.skipped.empty()) writer.write_skipped(data_.skipped);
   writer.write_tables(log_);
   writer.write_curves(curves);
   writer.print_and_write_confusion(options_.print);
@@ -322,10 +341,12 @@ void FinetuneRun::write_results() {
   const double total = seconds();
   fmt::print(
       "time        {} in all: before step 1 {}, training {} ({:.1f} images/s), validation {}, "
-      "files and pictures {}; the {} was the slower side\n",
+      "final evaluation {}, files, pictures and the rest {}; the {} was the slower side\n",
       duration_text(total), duration_text(before_s_), duration_text(train_s_),
       static_cast<double>(images_trained_) / train_s_, duration_text(validate_s_),
-      duration_text(total - before_s_ - train_s_ - validate_s_), loader_stats_.slower_side());
+      duration_text(evaluate_s),
+      duration_text(total - before_s_ - train_s_ - validate_s_ - evaluate_s),
+      loader_stats_.slower_side());
   writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(true)));
   writer.list_files();
 }

@@ -5,6 +5,7 @@
 
 #include "apps/ftrun/evaluator.h"
 #include "apps/ftrun/feature_cache.h"
+#include "apps/ftrun/forecast.h"
 #include "apps/ftrun/options.h"
 #include "apps/ftrun/preprocess.h"
 #include "apps/ftrun/time_share.h"
@@ -29,13 +30,6 @@ struct Settings {
   bool squash = false, dataset_mean = false;
   std::string bn_final;  // running, population
 };
-// Seconds, before step 1.
-struct RunForecast {
-  int64_t validations = 0;
-  double first_epoch_s = 0, later_epoch_s = 0;
-  double train_s = 0, val_s = 0;  // of the whole run
-  double final_s = 0;             // of the evaluation of the best network
-};
 
 Settings resolve(const FinetuneOptions& options, bool pretrained);
 
@@ -53,6 +47,7 @@ class FinetuneRun {
   void choose_validation();
   void build_network();
   void compile();
+  uint64_t weight_file_bytes() const;
   uint64_t output_bytes() const;
   void check_space() const;
   void print_header();
@@ -63,8 +58,9 @@ class FinetuneRun {
   // finetune_features.cpp: the frozen front of the network
   void open_features();
   void print_features() const;
-  RunForecast forecast() const;
-  size_t pixels_kept() const;
+  int64_t validations() const;
+  RunForecast make_forecast() const;
+  size_t choose_pixels() const;
   // finetune_run.cpp: training and what is written at the end
   void train();
   LoaderOptions loader_options() const;
@@ -81,6 +77,7 @@ class FinetuneRun {
   void save_last();
   void save_progress();
   int finish_stopped();
+  void record_failure(const Error& error);
   struct RunOutcome outcome(bool finished) const;
   void write_results();
   std::vector<ImageResult> evaluate(const Split& split, const char* what, FeatureStore* store);
@@ -113,7 +110,8 @@ class FinetuneRun {
   EpochPlan plan_;
   FeatureNeeds feature_needs_;
   FeatureCache features_;
-  double decode_s_ = 0;  // seconds to read and decode an image, as the check of all images took
+  size_t pixels_kept_ = 0;  // bytes of decoded training images that stay in memory
+  double decode_s_ = 0;     // seconds to read and decode an image, as the check of all images took
   double front_s_ = 0, behind_s_ = 0;  // seconds of an image forward, up to the cut and behind it
   // progress of the run
   MetricsLog log_;

@@ -8,6 +8,7 @@
 #include "apps/ftrun/finetune_run.h"
 #include "apps/ftrun/pictures.h"
 #include "apps/ftrun/progress.h"
+#include "apps/ftrun/results.h"
 #include "apps/ftrun/stop_request.h"
 #include "models/transfer.h"
 
@@ -63,17 +64,13 @@ void FinetuneRun::load_file() {
 }
 
 void FinetuneRun::find_images() {
-  std::vector<std::filesystem::path> inputs;
-  for (const std::string& p :
-       {options_.data.data, options_.data.train, options_.data.val, options_.data.test})
-    if (!p.empty()) inputs.emplace_back(p);
   const double before = seconds();
-  data_ = find_data(options_.data, {});
+  data_ = find_data(options_.data, {}, options_.out);
   double images = 0;
   for (const Split& s : data_.data.splits) images += static_cast<double>(s.samples.size());
   decode_s_ = (seconds() - before) / images;
   choose_validation();
-  folder_ = make_run_folder(options_.out, options_.force, inputs);
+  folder_ = make_run_folder(options_.out, options_.force, input_folders(options_.data));
 }
 
 // The images of an intermediate validation: all, or some of them that depend on the seed alone.
@@ -195,9 +192,12 @@ void FinetuneRun::print_data() const {
   if (!data_.skipped.empty()) {
     fmt::print("skipped     {}\n",
                counted(static_cast<int64_t>(data_.skipped.size()), "bad image"));
-    for (size_t i = 0; i < data_.skipped.size() && i < 20; ++i)
+    for (size_t i = 0; i < data_.skipped.size() && i < kItemsShown; ++i)
       fmt::print("            {}: {}\n", escape(data_.skipped[i].path),
                  escape(data_.skipped[i].reason));
+    if (data_.skipped.size() > kItemsShown)
+      fmt::print("            and {} more: {} lists them all\n", data_.skipped.size() - kItemsShown,
+                 escape((*folder_ / "skipped.csv").string()));
   }
 }
 
@@ -282,20 +282,22 @@ void FinetuneRun::print_forecast() {
       bytes_text(parameters), bytes_text(optimizer),
       bytes_text(static_cast<double>(arena_.bytes())), bytes_text(static_cast<double>(unplanned)));
   print_features();
-  const RunForecast f = forecast();
+  const RunForecast f = make_forecast();
   fmt::print("plan        {} of {}, batch {}{}; {}{}\n", counted(settings_.epochs, "epoch"),
              counted(plan_.batches, "step"), settings_.batch,
              settings_.micro_batch < settings_.batch
                  ? fmt::format(" in micro-batches of {}", settings_.micro_batch)
                  : "",
-             counted(f.validations, "validation"), plan_.note.empty() ? "" : "; " + plan_.note);
+             counted(validations(), "validation"), plan_.note.empty() ? "" : "; " + plan_.note);
   const bool differ = f.later_epoch_s < 0.95 * f.first_epoch_s && settings_.epochs > 1;
-  fmt::print("forecast    training {}{}, validation {}, final evaluation {}; decoding included\n",
-             duration_text(f.train_s),
-             differ ? fmt::format(" (first epoch {}, later ones {})",
-                                  duration_text(f.first_epoch_s), duration_text(f.later_epoch_s))
-                    : "",
-             duration_text(f.val_s), duration_text(f.final_s));
+  fmt::print(
+      "forecast    training {}{}, validation {}, final evaluation {}; decoding included, files and "
+      "pictures not\n",
+      duration_text(f.train_s),
+      differ ? fmt::format(" (first epoch {}, later ones {})", duration_text(f.first_epoch_s),
+                           duration_text(f.later_epoch_s))
+             : "",
+      duration_text(f.val_s), duration_text(f.final_s));
 }
 
 void FinetuneRun::print_header() {
@@ -306,15 +308,18 @@ void FinetuneRun::print_header() {
   std::fflush(stdout);
 }
 
-// best.h5, last.h5, a third while one of them is replaced, and what pictures and tables may take.
-uint64_t FinetuneRun::output_bytes() const {
+// Bytes of best.h5 or last.h5, at most.
+uint64_t FinetuneRun::weight_file_bytes() const {
   int64_t elements = 0;
   for (const Parameter& p : network_.model.graph.parameters()) elements += p.shape.elements();
-  const uint64_t weights = 4 * static_cast<uint64_t>(elements) + (uint64_t{1} << 20);
-  return 3 * weights + (uint64_t{8} << 20);
+  return 4 * static_cast<uint64_t>(elements) + (uint64_t{1} << 20);
 }
 
+// best.h5, last.h5, a third while one of them is replaced, and what pictures and tables may take.
+uint64_t FinetuneRun::output_bytes() const { return 3 * weight_file_bytes() + (uint64_t{8} << 20); }
+
 void FinetuneRun::check_space() const {
+  require_file_size(*folder_ / "best.h5", weight_file_bytes());
   require_space(folder_->path(), output_bytes(), {"best.h5", "last.h5"});
 }
 
@@ -328,7 +333,10 @@ int FinetuneRun::run() {
   build_network();
   compile();
   check_space();
+  if (!data_.skipped.empty())
+    ResultWriter(&*folder_, network_.classes).write_skipped(data_.skipped);
   open_features();
+  pixels_kept_ = choose_pixels();
   print_header();
   before_s_ = seconds();
   const StopRequest signals;
@@ -337,6 +345,9 @@ int FinetuneRun::run() {
     write_results();
   } catch (const Stopped&) {
     return finish_stopped();
+  } catch (const Error& e) {
+    record_failure(e);
+    throw;
   }
   return 0;
 }

@@ -14,6 +14,8 @@ std::string duration_text(double seconds);
 std::string bytes_text(double bytes);
 // "1 epoch", "3 epochs".
 std::string counted(int64_t n, const std::string& noun);
+// A loss: four decimals, and a power of ten where it has run away ("4.8e+31").
+std::string loss_text(double loss);
 // Images a second, or any other rate: three digits below 10, one decimal below 100, then whole.
 std::string rate_text(double per_s);
 

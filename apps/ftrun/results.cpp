@@ -56,6 +56,10 @@ void ResultWriter::write_tables(const MetricsLog& log) {
   write_metrics(log);
 }
 
+void ResultWriter::write_skipped(std::span<const BadFile> skipped) {
+  write("skipped.csv", skipped_csv(skipped), "bad images that were left out, and why");
+}
+
 void ResultWriter::write_metrics(const MetricsLog& log) {
   write("metrics.csv", log.csv(), "loss and accuracy over the run");
   write("metrics.jsonl", log.jsonl(), "the same, one JSON object a line");

@@ -31,6 +31,7 @@ class ResultWriter {
 
   void write_tables(const MetricsLog& log);   // predictions.csv, metrics.csv, metrics.jsonl
   void write_metrics(const MetricsLog& log);  // only the last two
+  void write_skipped(std::span<const BadFile> skipped);  // skipped.csv
   void write_curves(const CurveData& curves);
   void print_and_write_confusion(const std::string& print);
   // train-set.png, test-set.png, gradcam.png as far as `print` names them.

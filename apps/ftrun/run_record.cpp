@@ -97,6 +97,7 @@ RunConfig record_run(const FinetuneOptions& options, const Settings& settings,
   c.set("versions", "device", backend.describe());
   c.set("versions", "jpeg", *turbo_version() != '\0' ? std::string(turbo_version()) : "stb_image");
   c.set("result", "finished", outcome.finished);
+  if (!outcome.error.empty()) c.set("result", "error", outcome.error);
   c.set("result", "steps", outcome.steps);
   if (outcome.best_step) {
     c.set("result", "best-step", *outcome.best_step);

@@ -14,6 +14,7 @@ struct RunOutcome {
   std::optional<int64_t> best_step;  // none before the first validation
   double best_accuracy = 0, best_loss = 0;
   std::string slower_side;  // "" while it is not known
+  std::string error;        // what ended the run, as on stderr; "" if nothing did
 };
 
 RunConfig record_run(const FinetuneOptions& options, const Settings& settings,

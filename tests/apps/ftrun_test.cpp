@@ -1,5 +1,6 @@
 // ftrun as a user runs it: the main job on drawn data, the other verbs on what it made, and what is said when
 // something is wrong.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -329,6 +330,36 @@ TEST_F(Ftrun, a_bad_image_stops_the_run_or_is_skipped_and_listed) {
   ASSERT_EQ(skipped.status, 0) << skipped.err;
   EXPECT_NE(skipped.out.find("skipped     2 bad images"), std::string::npos) << skipped.out;
   EXPECT_NE(skipped.out.find("train       22 images"), std::string::npos) << skipped.out;
+  EXPECT_EQ(lines(read_file(*dir / "skipped/skipped.csv")), 1 + 2);
+  EXPECT_FALSE(fs::exists(*dir / "skipped/problems.txt"));
+}
+
+// More than a message shows: all of them are in a file, the run that is refused leaves nothing else, and the same
+// folder can be given again.
+TEST_F(Ftrun, many_bad_images_are_all_listed_in_a_file) {
+  const fs::path copy = *dir / "many_bad";
+  fs::copy(*dir / "demo/target", copy, fs::copy_options::recursive);
+  for (int i = 0; i < 23; ++i)
+    write_file(copy / fmt::format("test/brick/bad{:02}.jpg", i), "no image");
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> args = tune_args("many");
+    args.insert(args.end(), {"--data", copy.string(), "--epochs", "1", "--print", "none"});
+    args.erase(std::ranges::find(args, "--data"), std::ranges::find(args, "--data") + 2);
+    args.insert(args.end(), more.begin(), more.end());
+    return ftrun(args);
+  };
+  const ProcessResult refused = run({});
+  expect_error(refused, 2, "2220", "many/problems.txt lists all 23");
+  const std::string problems = read_file(*dir / "many/problems.txt");
+  EXPECT_EQ(lines(problems), 23);
+  EXPECT_NE(problems.find("bad22.jpg"), std::string::npos) << problems;
+  EXPECT_FALSE(fs::exists(*dir / "many/run.toml"));
+  const ProcessResult skipped = run({"--bad-images=skip", "--max-bad=20"});
+  ASSERT_EQ(skipped.status, 0) << skipped.err;
+  EXPECT_NE(skipped.out.find("and 3 more: "), std::string::npos) << skipped.out;
+  const std::string table = read_file(*dir / "many/skipped.csv");
+  EXPECT_EQ(lines(table), 1 + 23);
+  EXPECT_NE(table.find("bad22.jpg"), std::string::npos) << table;
 }
 
 // One step with a finite loss leaves weights whose network has none: no validation of it is the best.
@@ -356,6 +387,15 @@ TEST_F(Ftrun, a_loss_that_is_not_finite_stops_with_status_6_and_changes_nothing)
   EXPECT_NE(r.err.find("E6001"), std::string::npos);
   EXPECT_NE(r.err.find("the loss is not finite in step"), std::string::npos);
   EXPECT_FALSE(fs::exists(*dir / "blown/curves.svg"));
+  // The error is part of the record of the run.
+  const std::string line = r.err.substr(r.err.rfind("ftrun: error"));
+  const RunConfig record = load_run_config(*dir / "blown/run.toml");
+  EXPECT_EQ(record.get<bool>("result", "finished"), false);
+  EXPECT_EQ(record.get<std::string>("result", "error").value_or("") + "\n", line);
+  const std::string log = read_file(*dir / "blown/metrics.jsonl");
+  const std::string last = log.substr(log.rfind('\n', log.size() - 2) + 1);
+  EXPECT_NE(last.find("\"error\": 6001,"), std::string::npos) << last;
+  EXPECT_NE(last.find("\"remedy\": \""), std::string::npos) << last;
   if (fs::exists(
           *dir /
           "blown/last.h5")) {  // of an earlier validation: whole and finite, or it would not load

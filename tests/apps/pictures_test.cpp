@@ -4,7 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <limits>
 #include <map>
+
+#include "apps/ftrun/progress.h"
+#include "apps/ftrun/results.h"
 
 namespace ft::app {
 namespace {
@@ -44,6 +49,35 @@ TEST(Sheet, more_classes_than_places_and_fewer_images_than_places) {
   EXPECT_EQ(choose_by_class(many, 24, 0).size(), 24u);
   const std::vector<Sample> few = samples_of({2, 1});
   EXPECT_EQ(choose_by_class(few, 24, 0), (std::vector<size_t>{0, 1, 2}));
+}
+
+// What the matrix of a network says that has only one answer, and of one that has two.
+TEST(Confusion, a_network_with_one_answer_is_said_to_have_learned_nothing) {
+  Split split;
+  split.name = "val";
+  std::vector<ImageResult> results(4);
+  for (size_t i = 0; i < results.size(); ++i) {
+    split.samples.push_back({"x", static_cast<int>(i % 2)});
+    results[i] = {static_cast<int64_t>(i), static_cast<int>(i % 2), 1, 0, {0, 1}};
+  }
+  const auto printed = [&] {
+    ResultWriter writer(nullptr, {"ants", "bees"});
+    writer.add_split(split, results);
+    testing::internal::CaptureStdout();
+    writer.print_and_write_confusion("none");
+    std::fflush(stdout);
+    return testing::internal::GetCapturedStdout();
+  };
+  const std::string all_bees = printed();
+  EXPECT_NE(all_bees.find("every image of val is taken for bees"), std::string::npos) << all_bees;
+  results[0].predicted = 0;
+  EXPECT_EQ(printed().find("every image"), std::string::npos);
+}
+
+TEST(Text, a_loss_that_has_run_away_is_short) {
+  EXPECT_EQ(loss_text(0.69314718), "0.6931");
+  EXPECT_EQ(loss_text(4.8e31), "4.8e+31");
+  EXPECT_EQ(loss_text(std::numeric_limits<double>::quiet_NaN()), "nan");
 }
 
 }  // namespace

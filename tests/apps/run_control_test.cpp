@@ -105,6 +105,10 @@ TEST_F(Ftrun, a_heat_map_of_one_cell_is_said_to_show_no_place) {
              "--map", "layer2.3.relu"});
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(r.out.find("1x1"), std::string::npos) << r.out;
+  r = ftrun({"explain", image, "--weights", *dir / "tuned/best.h5", "--out", *dir / "two.png",
+             "--map", "layer3.5.relu"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("is 2x2 and can hardly show a place"), std::string::npos) << r.out;
 }
 
 }  // namespace

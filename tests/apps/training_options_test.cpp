@@ -1,5 +1,6 @@
 // Clipping, class weights, patience, --val-subset and --config, each by what it must do to the numbers of a run.
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "apps/ftrun/class_weights.h"
@@ -8,6 +9,7 @@
 #include "io/weights.h"
 #include "tensor/error.h"
 #include "tests/apps/ftrun_case.h"
+#include "tests/apps/small_network.h"
 
 namespace ft::test {
 namespace {
@@ -190,6 +192,49 @@ TEST_F(Ftrun, patience_ends_the_run_after_so_many_validations_without_a_better_o
   EXPECT_EQ(record.get<int64_t>("result", "steps"), 9);
   EXPECT_EQ(record.get<int64_t>("result", "best-step"), 3);
   EXPECT_EQ(record.get<bool>("result", "finished"), true);
+}
+
+// The run ends early: what was best is settled with the statistics of all images and validated again.
+TEST_F(Ftrun, patience_and_population_statistics_go_together) {
+  const ProcessResult r =
+      tune("patient_population", {"--epochs", "50", "--patience", "1", "--lr", "1e-30", "--print",
+                                  "none", "--unfreeze", "layer4.2.*", "--bn-final", "population"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  const size_t ended = r.out.find("ended by --patience at step ");
+  ASSERT_NE(ended, std::string::npos) << r.out;
+  const std::string step = r.out.substr(ended + 28, r.out.find(':', ended) - ended - 28);
+  int validations = 0;  // at the last step: with running statistics, then with those of all images
+  const std::string metrics = read_file(*dir / "patient_population/metrics.csv");
+  for (size_t at = 0; (at = metrics.find("," + step + ",val,", at)) != std::string::npos; ++at)
+    ++validations;
+  EXPECT_EQ(validations, 2) << metrics;
+  const WeightFile last = load_weights(*dir / "patient_population/last.h5"),
+                   running = load_weights(*dir / "source/best.h5");
+  EXPECT_NE(last.find("layer4.2.bn1.running_mean")->data,
+            running.find("layer4.2.bn1.running_mean")->data);
+}
+
+// The first number that is not finite is told with its parameter, and nothing was updated.
+TEST(Clip, a_gradient_that_is_not_finite_is_an_error) {
+  const auto backend = make_backend({}, {1});
+  const auto stream = backend->make_stream();
+  const app::Network network = small_network(*backend, stream->ref(), {"fc2"});
+  ParameterSet& parameters = *network.parameters;
+  std::vector<float> g(parameters.gradients().bytes() / sizeof(float), 0.5f);
+  app::ClipSpec spec;
+  ASSERT_TRUE(app::parse_clip("global-l2norm=1", spec));
+  app::GradientClip clip(spec, parameters, *backend);
+  backend->upload(stream->ref(), g.data(), parameters.gradients());
+  EXPECT_TRUE(clip.apply(parameters.gradients(), stream->ref()));
+  g[0] = std::numeric_limits<float>::infinity();
+  backend->upload(stream->ref(), g.data(), parameters.gradients());
+  try {
+    clip.apply(parameters.gradients(), stream->ref());
+    FAIL() << "an infinite gradient was clipped";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.number(), 6002);
+    EXPECT_TRUE(e.where().starts_with("fc2.")) << e.where();
+  }
 }
 
 TEST_F(Ftrun, a_subset_of_the_validation_images_is_said_and_the_final_result_is_of_all) {

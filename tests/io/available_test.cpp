@@ -2,7 +2,10 @@
 #include "io/available.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include "tests/io/folder_tree.h"
 #include "tests/support/support.h"
 
 namespace ft::test {
@@ -52,6 +55,21 @@ TEST(Available, memory_knows_groups_of_version_1) {
   system.add("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "40000\n");
   EXPECT_EQ(available_memory(system.dir.path()), 30000u);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they take all addresses
+TEST(Available, memory_is_bounded_by_the_address_space_left) {
+  System system;
+  system.add("proc/meminfo", "MemAvailable: 9999999999 kB\n");
+  system.add("proc/self/statm", "1000 500 1 1 0 1 0\n");
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const std::string seen = in_child(false, [&] {
+    const rlimit limit{size_t{1} << 40, size_t{1} << 40};
+    ::setrlimit(RLIMIT_AS, &limit);
+    return std::to_string(available_memory(system.dir.path()));
+  });
+  EXPECT_EQ(seen, std::to_string((size_t{1} << 40) - 1000 * page));
+}
+#endif
 
 TEST(Available, this_machine_answers) {
   EXPECT_GT(available_memory(), 0u);

@@ -143,6 +143,27 @@ TEST(Csv, predictions_with_odd_names_stay_one_line_each) {
   EXPECT_EQ(parse_csv(predictions_csv(predictions))[1][4], "1");
 }
 
+TEST(Csv, skipped_files_have_their_reason_and_the_number_of_the_error) {
+  const std::vector<BadFile> skipped{{"a.gif", "this is GIF, not supported", 2108},
+                                     {"b.jpg", "a link that leads nowhere"}};
+  const Rows rows = parse_csv(skipped_csv(skipped));
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0], (std::vector<std::string>{"file", "reason", "error"}));
+  EXPECT_EQ(rows[1], (std::vector<std::string>{"a.gif", "this is GIF, not supported", "2108"}));
+  EXPECT_EQ(rows[2], (std::vector<std::string>{"b.jpg", "a link that leads nowhere", ""}));
+}
+
+TEST(MetricsLog, a_failure_is_a_line_of_json_alone) {
+  MetricsLog log;
+  const std::string before = log.csv();
+  log.add_failure(7, 1.5, Error(6001, "fc", "the loss is not finite", "use a smaller --lr"));
+  EXPECT_EQ(log.csv(), before);
+  EXPECT_EQ(
+      log.jsonl(),
+      "{\"step\": 7, \"seconds\": 1.5, \"error\": 6001, \"where\": \"fc\", \"seen\": \"the loss "
+      "is not finite\", \"remedy\": \"use a smaller --lr\"}\n");
+}
+
 TEST(JsonLines, a_strict_parser_reads_every_line) {
   JsonLines json;
   for (const std::string& name : odd_names())

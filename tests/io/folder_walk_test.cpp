@@ -110,6 +110,12 @@ TEST(FolderWalk, links_out_of_the_dataset_need_a_switch) {
   EXPECT_HAS(seen, "links that lead out of the dataset (5)");
   EXPECT_HAS(seen, tree.path("test") + " -> " + elsewhere.path("train"));
   EXPECT_HAS(seen, "--allow-outside-links");
+  // Those that lead nowhere are told with them, not only when these are mended.
+  tree.link(elsewhere.path("gone.jpg"), "train/ants/gone.jpg");
+  seen = error_of([&] { scan(options); });
+  EXPECT_HAS(seen, "links that lead out of the dataset or nowhere (6)");
+  EXPECT_HAS(seen, tree.path("train/ants/gone.jpg") + ": a link that leads nowhere");
+  tree.remove("train/ants/gone.jpg");
   tree.remove("test");
   options.allow_outside_links = true;
   const Dataset data = scan(options);

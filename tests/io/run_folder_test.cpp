@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include "tensor/error.h"
 #include "tests/io/file_faults.h"
+#include "tests/io/folder_tree.h"
 #include "tests/support/support.h"
 
 namespace ft {
@@ -58,6 +60,7 @@ TEST(RunFolder, file_in_the_way_and_dataset_are_refused) {
   fs::create_directory_symlink(dir / "data", dir / "alias");
   EXPECT_EQ(number_of(dir / "file"), 2070);
   EXPECT_EQ(number_of(dir / "file/run"), 5016);
+  EXPECT_EQ(number_of("/proc/run"), 5005);  // not 5006, which says to make the folder
   const std::vector<fs::path> data = {dir / "data"};
   EXPECT_EQ(number_of(dir / "data", false, data), 2071);
   EXPECT_EQ(number_of(dir / "data/train/../out", false, data), 2071);
@@ -185,6 +188,18 @@ TEST(RunFolder, folder_that_cannot_be_written_is_found_at_once) {
   test::TempDir dir;
   const test::FileFaults faults({test::FaultPlan::Mode::error_from, 0, EROFS, "open"});
   EXPECT_EQ(number_of(dir / "a"), 5004);
+}
+
+TEST(RunFolder, a_file_size_limit_is_told_before_the_work) {
+  test::TempDir dir;
+  const std::string seen = test::in_child(false, [&] {
+    const rlimit limit{4096, 4096};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    require_file_size(dir / "best.h5", 4096);
+    return test::error_of([&] { require_file_size(dir / "best.h5", 4097); });
+  });
+  EXPECT_NE(seen.find("E5003"), std::string::npos) << seen;
+  EXPECT_NE(seen.find("best.h5"), std::string::npos) << seen;
 }
 
 }  // namespace
