@@ -7,9 +7,19 @@
 #include "apps/ftrun/config_args.h"
 #include "apps/ftrun/flag_values.h"
 #include "apps/ftrun/op_choice.h"
+#include "models/model.h"
 
 namespace ft::app {
 namespace {
+
+// "alexnet, alexnet-tv, … or vgg16-keras".
+std::string model_names() {
+  const std::vector<ModelInfo>& models = all_models();
+  std::string text = models.front().name;
+  for (size_t i = 1; i < models.size(); ++i)
+    text += (i + 1 == models.size() ? " or " : ", ") + models[i].name;
+  return text;
+}
 
 void add_common(CLI::App* app, CommonOptions& o) {
   app->add_option("--device", o.device, "auto, cpu, cuda, cuda:N or ref")->capture_default_str();
@@ -52,9 +62,7 @@ void add_data(CLI::App* app, DataOptions& o) {
 }
 
 void add_step(CLI::App* c, StepOptions& o) {
-  c->add_option("--model", o.model,
-                "alexnet, alexnet-tv, resnet50, resnet50-v1, vgg16 or vgg16-keras")
-      ->capture_default_str();
+  c->add_option("--model", o.model, model_names())->capture_default_str();
   c->add_option("--mode", o.mode, "train or infer")
       ->check(one_of({"train", "infer"}))
       ->capture_default_str();
@@ -108,9 +116,7 @@ void add_op(CLI::App* c, OpOptions& o) {
 CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
   CLI::App* c =
       app.add_subcommand("finetune", "fine-tune a network on a folder of images per class");
-  c->add_option("--model", o.model,
-                "alexnet, alexnet-tv, resnet50, resnet50-v1, vgg16 or vgg16-keras (default: that "
-                "of the weights)");
+  c->add_option("--model", o.model, model_names() + " (default: that of the weights)");
   c->add_option("--weights", o.weights, "weight file to start from; without: from scratch");
   c->add_option("--out", o.out, "folder of the run")->required();
   c->add_option("--config", o.config,
@@ -249,9 +255,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   add_common(c, out.explain.common);
 
   c = app.add_subcommand("summary", "layers, shapes, parameters and work of a model");
-  c->add_option("--model", out.summary.model,
-                "alexnet, alexnet-tv, resnet50, resnet50-v1, vgg16 or vgg16-keras")
-      ->required();
+  c->add_option("--model", out.summary.model, model_names())->required();
   c->add_option("--classes", out.summary.classes, "outputs of the classifier")
       ->check(count_value())
       ->capture_default_str();

@@ -186,17 +186,10 @@ TEST(Engine, a_fork_sums_its_gradients_and_the_tape_says_so) {
   EXPECT_NE(tape.find("d(flatten) = d(avg)"), std::string::npos) << tape;
   // What a convolution saves is its input, by name and size; what two nodes read counts once in the sum.
   EXPECT_NE(tape.find("-> d(conv2.weight); saved: pool 1.6 KiB\n"), std::string::npos) << tape;
-  std::set<int> blocks;
-  for (const CompiledNode& c : step.compiled->nodes()) {
-    if (!c.runs_backward) continue;
-    for (ValueId v : step.compiled->saved_values(c))
-      blocks.insert(step.compiled->values()[static_cast<size_t>(v)].block);
-    if (c.plan.aux_bytes > 0) blocks.insert(c.aux);
-  }
-  blocks.erase(-1);
-  EXPECT_NE(tape.find(fmt::format(" in {} blocks, each counted once", blocks.size())),
-            std::string::npos)
-      << tape;
+  // By hand, in bytes: image 3120; conv1 and relu1 6240 each; pool 1680 and its argmax 1680; conv2 and relu2 1120
+  // each; conv3 and relu3 1680 each; statistics of the batch-norms, in double, 96, 64, 96; drop 192; fc 24,
+  // probabilities 24, labels 8.
+  EXPECT_NE(tape.find(" 24.5 KiB in 16 blocks, each counted once"), std::string::npos) << tape;
 }
 
 TEST(Engine, a_frozen_prefix_is_in_evaluation_mode_keeps_nothing_and_does_not_change) {
