@@ -16,7 +16,7 @@ class ProductTest : public OpTest {
   Operands draw_operands(const Shape& x, const Shape& w, const Shape& y, bool bias, bool residual) {
     const double scale = 1 / std::sqrt(static_cast<double>(w.per_sample()));
     Operands o{draw(x), draw(w, scale), draw(w, scale), {}, {}, draw(y)};
-    if (bias) o.b = draw({w.n()}, 1, param_dtype());
+    if (bias) o.b = draw({w.n()});
     if (residual) o.residual = draw(y);
     return o;
   }
