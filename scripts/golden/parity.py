@@ -222,9 +222,18 @@ def text_of(value, depth=0):
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(text_of(v) for v in value) + "]"
     if isinstance(value, dict):
-        gap = "\n" if depth < 4 and any(isinstance(v, (dict, list)) for v in value.values()) else ""
+        gap = "\n" if any(isinstance(v, (dict, list)) for v in value.values()) else ""
         return "{" + ",".join(f"{gap}{json.dumps(k)}:{text_of(v, depth + 2)}" for k, v in value.items()) + "}"
     return json.dumps(value)
+
+
+def write(network, result):
+    with open(network.file(), "w", encoding="utf-8") as f:
+        f.write(text_of(result) + "\n")
+    for kind in ("logits", "steps", "runs"):
+        for case in result[kind]:
+            note = {k: case[k] for k in ("name", "margin", "image_seed", "losses") if k in case}
+            print(network.name, kind, case["size"], f"f32_error {case['f32_error']:.2g}", note, flush=True)
 
 
 def make(name):
@@ -235,17 +244,15 @@ def make(name):
               "logits": [logits_case(network, size) for size in s["logits"]],
               "steps": [gradients_case(network, size) for size in s["gradients"]],
               "runs": [run_case(network, run, *a) for run, a in runs_of(network)]}
-    with open(network.file(), "w", encoding="utf-8") as f:
-        f.write(text_of(result) + "\n")
-    for kind in ("logits", "steps", "runs"):
-        for case in result[kind]:
-            note = {k: case[k] for k in ("name", "margin", "image_seed", "losses") if k in case}
-            print(name, kind, case["size"], f"f32_error {case['f32_error']:.2g}", note, flush=True)
+    write(network, result)
+    if name == "vgg16":  # without dropout Keras's form is the same function of the same weights
+        runs = [run for run in result["runs"] if not run["dropout_seed"]]
+        write(Network("vgg16-keras"), {**result, "network": "vgg16-keras", "runs": runs})
 
 
 def main():
     os.makedirs(OUT, exist_ok=True)
-    for name in sys.argv[1:] or NETWORKS:
+    for name in sys.argv[1:] or [n for n in NETWORKS if n != "vgg16-keras"]:
         make(name)
 
 

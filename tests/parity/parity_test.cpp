@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kLogits = 1e-5, kGradients = 1e-4, kStatistics = 1e-5, kLosses = 1e-4;
 
-const Device kCpu{Device::Kind::cpu}, kRef{};
+const Device kCpu{Device::Kind::cpu};
 
 Golden golden_of(const std::string& network) {
   return read_golden(std::string(FT_GOLDEN "/") + network + ".json");
@@ -105,14 +105,25 @@ TEST(LongParity, resnet50_has_ten_losses_of_torchvision) {
   expect_losses("resnet50", "frozen");
 }
 
-TEST(Parity, alexnet_tv_has_the_gradients_of_torchvision) { expect_step("alexnet-tv", kCpu); }
+TEST(LongParity, resnet50_v1_is_the_published_one) {
+  expect_logits("resnet50-v1", kCpu);
+  expect_step("resnet50-v1", kCpu);
+  expect_losses("resnet50-v1", "all");
+  expect_losses("resnet50-v1", "frozen");
+}
 
-TEST(LongParity, alexnet_tv_has_the_logits_of_torchvision) { expect_logits("alexnet-tv", kCpu); }
+TEST(Parity, alexnet_tv_has_the_gradients_of_torchvision) { expect_step("alexnet-tv", kCpu, 1); }
 
-TEST(LongParity, alexnet_tv_has_ten_losses_of_torchvision) {
-  expect_losses("alexnet-tv", "all");
-  expect_losses("alexnet-tv", "frozen");
-  expect_losses("alexnet-tv", "dropout");
+TEST(LongParity, alexnet_tv_has_logits_gradients_and_losses_of_torchvision) {
+  expect_logits("alexnet-tv", kCpu);
+  expect_step("alexnet-tv", kCpu);
+  for (const char* run : {"all", "frozen", "dropout"}) expect_losses("alexnet-tv", run);
+}
+
+TEST(LongParity, bvlc_alexnet_is_the_published_one) {
+  expect_logits("alexnet", kCpu);
+  expect_step("alexnet", kCpu);
+  for (const char* run : {"all", "frozen", "dropout"}) expect_losses("alexnet", run);
 }
 
 }  // namespace
