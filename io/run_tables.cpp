@@ -28,12 +28,7 @@ std::string skipped_csv(std::span<const BadFile> skipped) {
   CsvWriter csv(kSkippedColumns);
   for (const BadFile& file : skipped) {
     csv.cell(file.path).cell(file.reason);
-    if (file.number != 0) {
-      csv.cell(file.number);
-    } else {
-      csv.empty();
-    }
-    csv.end_row();
+    csv.cell(file.number != 0 ? std::optional(file.number) : std::nullopt).end_row();
   }
   return csv.text();
 }

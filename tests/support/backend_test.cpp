@@ -37,6 +37,8 @@ std::string index_text(const Shape& shape, int64_t i) {
 
 }  // namespace
 
+void PrintTo(const BackendCase& c, std::ostream* out) { *out << name_of(c); }
+
 std::string name_of(const BackendCase& c) {
   return fmt::format("{}_{}", c.device, name_of(c.dtype));
 }

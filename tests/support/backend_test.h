@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct BackendCase {
   DType dtype = DType::f32;
 };
 std::string name_of(const BackendCase& c);
+void PrintTo(const BackendCase& c, std::ostream* out);
 // For INSTANTIATE_TEST_SUITE_P.
 std::string param_name(const testing::TestParamInfo<BackendCase>& info);
 // All cases with the given element types: ref(f32) and what the plugins offer.
