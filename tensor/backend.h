@@ -46,6 +46,9 @@ class Backend {
   virtual void record(StreamRef s, Event& event) = 0;
   virtual void wait(StreamRef s, Event& event) = 0;
   virtual void synchronize(StreamRef s) = 0;
+  // Waits on the host until the event has passed; at once where it was never recorded, or work is done when a call
+  // returns.
+  virtual void await(const Event&) {}
   // Records what fn queues on `s` and returns a function that runs it again: a CUDA graph there, fn itself
   // elsewhere. fn must not allocate, wait, or touch another stream. While capturing, plans remake the copies
   // of weights that train whatever their version says, so that every replay reads what the last one wrote.
@@ -102,7 +105,10 @@ class Backend {
   virtual void softmax_cross_entropy_backward(StreamRef s, const Tensor& probability,
                                               const Tensor& labels, const Tensor& dloss,
                                               const Tensor& dlogits) = 0;
-  // w, v (velocity) are updated in place from g; flat f32 ranges of equal length (f64 on ref).
+  // Sets word 4 of the step state to 1 if an element of x (losses, plain) is not finite; else leaves it.
+  virtual void halt_unless_finite(StreamRef s, const Tensor& x, const Tensor& state) = 0;
+  // w, v (velocity) are updated in place from g; flat f32 ranges of equal length (f64 on ref). Nothing is changed
+  // where word 4 of the step state is set.
   virtual void sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
                           const Tensor& v, const Tensor& w) = 0;
 

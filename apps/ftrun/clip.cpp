@@ -86,7 +86,7 @@ GradientClip::GradientClip(const ClipSpec& spec, const ParameterSet& parameters,
 }
 
 bool GradientClip::apply(const Tensor& gradients, StreamRef s) {
-  if (spec_.kind == ClipSpec::Kind::none || ranges_.empty()) return false;
+  if (!active()) return false;
   backend_.download(s, gradients, host_.data());
   backend_.synchronize(s);
   const auto part = [&](const Range& r) { return std::span(host_).subspan(r.first, r.count); };

@@ -31,6 +31,8 @@ class GradientClip {
   // Backend and parameters outlive this.
   GradientClip(const ClipSpec& spec, const ParameterSet& parameters, Backend& backend);
 
+  // Whether apply() looks at anything.
+  bool active() const { return spec_.kind != ClipSpec::Kind::none && !ranges_.empty(); }
   // gradients: flat, as ParameterSet::gradients(). Changed in place where they exceed the limit; true if so. Waits for
   // `s`. Throws Error 6002 naming the parameter if an element is not finite; nothing is changed then.
   bool apply(const Tensor& gradients, StreamRef s);

@@ -21,7 +21,7 @@ LoaderOptions feature_rows(LoaderOptions options, const FeatureStore& store) {
 }
 
 Feed::Feed(Network& network, Backend& backend, const NumericsPolicy& numerics, int64_t most,
-           ValueId cut)
+           ValueId cut, bool beside)
     : network_(network),
       backend_(backend),
       most_(most),
@@ -30,9 +30,12 @@ Feed::Feed(Network& network, Backend& backend, const NumericsPolicy& numerics, i
     front_ = std::make_unique<Prefix>(network, backend, numerics, cut, part());
     features_ = Tensor(front_->spec(most), backend.allocator());
   } else {
-    pixels_ =
-        Tensor({{most, network.recipe.height, network.recipe.width, 3}, DType::u8, Layout::plain},
-               backend.allocator());
+    const Shape shape{most, network.recipe.height, network.recipe.width, 3};
+    buffers_.resize(beside ? 2 : 1);
+    for (PixelBuffer& b : buffers_)
+      b = {Tensor({shape, DType::u8, Layout::plain}, backend.allocator()), backend.make_event(),
+           backend.make_event()};
+    if (beside) copies_ = backend.make_stream();
   }
 }
 
@@ -70,8 +73,17 @@ void Feed::load(const Rows& rows, int64_t first, int64_t n, Executor& to, Stream
 
 void Feed::load_pixels(const uint8_t* pixels, int64_t n, Executor& to, StreamRef s) {
   const Tensor image = to.value(network_.model.image);
-  backend_.upload(s, pixels, rows_of(pixels_, 0, n));
-  backend_.normalize_image(s, normalize_, rows_of(pixels_, 0, image.shape().n()), image);
+  PixelBuffer& buffer = buffers_[turn_];
+  turn_ = (turn_ + 1) % buffers_.size();
+  if (copies_ != nullptr) backend_.wait(copies_->ref(), *buffer.read);
+  const StreamRef up = copies_ != nullptr ? copies_->ref() : s;
+  backend_.upload(up, pixels, rows_of(buffer.pixels, 0, n));
+  if (copies_ != nullptr) {
+    backend_.record(up, *buffer.filled);
+    backend_.wait(s, *buffer.filled);
+  }
+  backend_.normalize_image(s, normalize_, rows_of(buffer.pixels, 0, image.shape().n()), image);
+  if (copies_ != nullptr) backend_.record(s, *buffer.read);
 }
 
 void Feed::store(const Rows& rows, int64_t first, int64_t n, StreamRef s) {

@@ -25,9 +25,10 @@ LoaderOptions feature_rows(LoaderOptions options, const FeatureStore& store);
 
 class Feed {
  public:
-  // `most`: rows that are loaded at a time. The front, if there is one, ends at `cut`.
+  // `most`: rows that are loaded at a time. The front, if there is one, ends at `cut`. `beside`: pixels are uploaded on
+  // a stream of their own, into one of two buffers, while the step before is computed.
   Feed(Network& network, Backend& backend, const NumericsPolicy& numerics, int64_t most,
-       ValueId cut = -1);
+       ValueId cut = -1, bool beside = false);
   // Arena for front()->compiled(), shared with whatever does not run at the same time.
   void bind(const Tensor& arena, const Tensor& state);
 
@@ -51,7 +52,9 @@ class Feed {
   int64_t part() const;
   // Device memory beside the arena.
   size_t bytes() const {
-    return pixels_.bytes() + features_.bytes() + (front_ ? front_->bytes() : 0);
+    size_t pixels = 0;
+    for (const PixelBuffer& b : buffers_) pixels += b.pixels.bytes();
+    return pixels + features_.bytes() + (front_ ? front_->bytes() : 0);
   }
 
  private:
@@ -63,8 +66,14 @@ class Feed {
   int64_t most_;
   std::unique_ptr<Prefix> front_;
   NormalizeSpec normalize_;
-  Tensor pixels_;             // without a front
-  Tensor features_, staged_;  // on the device; on the host, made when first needed
+  struct PixelBuffer {
+    Tensor pixels;
+    std::unique_ptr<Event> filled, read;
+  };
+  std::vector<PixelBuffer> buffers_;  // without a front
+  size_t turn_ = 0;                   // the buffer of the next batch
+  std::unique_ptr<Stream> copies_;    // none: uploads go where the computing goes
+  Tensor features_, staged_;          // on the device; on the host, made when first needed
 };
 
 // Computes what the store still lacks: images that the dropped last batch left out of the first epoch may be

@@ -57,6 +57,8 @@ void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress
   LoaderOptions l = loader_options();
   l.cache_bytes = static_cast<int64_t>(pixels_kept_);
   if (stored) l = feature_rows(l, *features_.train);
+  Tensor batches;  // outlives the loader
+  keep_batches(l, batches);
   Loader loader(samples, stored ? read_features(*features_.train) : decode_, l);
   loader.start(static_cast<uint64_t>(first), 0, static_cast<uint64_t>(end));
   for (int64_t epoch = first; epoch < end && !out_of_patience(); ++epoch)
@@ -65,46 +67,73 @@ void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress
   if (!stored) loader_stats_ = loader.stats();
 }
 
+// Batches that are on their way stay as they are; they lie where a device fetches them by itself.
+void FinetuneRun::keep_batches(LoaderOptions& l, Tensor& memory) {
+  l.hold = static_cast<int>(steps_ahead()) + 1;
+  if (l.hold == 1) return;
+  memory = Tensor({{static_cast<int64_t>(Loader::memory_bytes(l))}, DType::u8, Layout::plain},
+                  backend_.backend->host_allocator());
+  l.memory = {memory.as<uint8_t>(), memory.bytes()};
+}
+
+// Queued before their reports are read: a GPU then always has the next step.
+int64_t FinetuneRun::steps_ahead() const {
+  return backend_.backend->device().kind == Device::Kind::cuda ? 2 : 0;
+}
+
 void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progress& progress) {
   const std::vector<Sample>& samples = split("train").samples;
   const auto name = [&](uint32_t i) { return samples[i].path; };
   const int64_t first_step = trainer_->state().step;
-  StepReport sum;
-  double epoch_s = 0;
+  EpochSums sums;
   for (int64_t b = 0; b < plan_.batches; ++b) {
+    const bool last = b + 1 == plan_.batches, last_of_run = last && epoch + 1 == settings_.epochs;
+    const bool validates =
+        settings_.val_every > 0 && validation_due(trainer_->state().step + 1, last_of_run);
     const double before = seconds();
     const Batch* batch = loader.next();
     FT_CHECK(batch != nullptr, "the loader ended before its epoch");
-    const StepReport step =
-        trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(), name);
-    sum.images += step.images;
-    sum.correct += step.correct;
-    sum.loss_sum += step.loss_sum;
-    sum.rate = step.rate;
-    images_trained_ += step.images;
-    const double now = seconds();
-    epoch_s += now - before;
-    train_s_ += now - before;
-    progress.update(
-        images_trained_,
-        fmt::format("epoch {}, loss {}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
-                    loss_text(sum.loss_sum / static_cast<double>(sum.images)),
-                    100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.images),
-                    step.rate, rate_text(static_cast<double>(sum.images) / epoch_s)));
-    const bool last = b + 1 == plan_.batches;
-    const bool last_of_run = last && epoch + 1 == settings_.epochs;
+    take(trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(), name), sums);
+    // Where others look at the network or at the sums, no step may be on its way.
+    if (last || validates || stop_signal() != 0)
+      while (const std::optional<StepReport> step = trainer_->finish(stream_->ref(), name))
+        take(step, sums);
+    const double took = seconds() - before;
+    sums.seconds += took;
+    train_s_ += took;
+    show(epoch, sums, progress);
     if (last_of_run) settle_statistics();
-    if (settings_.val_every > 0 && validation_due(trainer_->state().step, last_of_run)) validate();
-    if (stop_signal() != 0) log_training(epoch, sum, epoch_s);
+    if (validates) validate();
+    if (stop_signal() != 0) log_training(epoch, sums.report, sums.seconds);
     stop_if_asked();
     if (out_of_patience()) break;
   }
   trainer_->end_epoch();
-  epochs_.emplace_back(trainer_->state().step, sum);
-  log_training(epoch, sum, epoch_s);
+  epochs_.emplace_back(trainer_->state().step, sums.report);
+  log_training(epoch, sums.report, sums.seconds);
   progress.finish();
   if (settings_.val_every == 0) validate();
-  print_epoch(epoch, first_step, sum, epoch_s);
+  print_epoch(epoch, first_step, sums.report, sums.seconds);
+}
+
+void FinetuneRun::take(const std::optional<StepReport>& step, EpochSums& sums) {
+  if (!step) return;
+  sums.report.images += step->images;
+  sums.report.correct += step->correct;
+  sums.report.loss_sum += step->loss_sum;
+  sums.report.rate = step->rate;
+  images_trained_ += step->images;
+}
+
+void FinetuneRun::show(int64_t epoch, const EpochSums& sums, Progress& progress) const {
+  const StepReport& r = sums.report;
+  if (r.images == 0) return;
+  const double n = static_cast<double>(r.images);
+  progress.update(
+      images_trained_,
+      fmt::format("epoch {}, loss {}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
+                  loss_text(r.loss_sum / n), 100.0 * static_cast<double>(r.correct) / n, r.rate,
+                  rate_text(n / sums.seconds)));
 }
 
 // Behind the last step: --bn-final population. Every training image once, in order, as validation sees it.

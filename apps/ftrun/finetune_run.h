@@ -66,7 +66,16 @@ class FinetuneRun {
   LoaderOptions loader_options() const;
   void train_epochs(int64_t first, int64_t end, bool stored, class Progress& progress);
   bool settle_statistics();  // true if statistics changed
+  // Sums over the steps of an epoch whose reports are in.
+  struct EpochSums {
+    StepReport report;
+    double seconds = 0;
+  };
   void train_epoch(int64_t epoch, Loader& loader, bool stored, class Progress& progress);
+  void take(const std::optional<StepReport>& step, EpochSums& sums);
+  void show(int64_t epoch, const EpochSums& sums, class Progress& progress) const;
+  void keep_batches(LoaderOptions& l, Tensor& memory);
+  int64_t steps_ahead() const;
   bool validation_due(int64_t step, bool last) const;
   void validate();
   void print_epoch(int64_t epoch, int64_t first_step, const StepReport& sum, double epoch_s) const;

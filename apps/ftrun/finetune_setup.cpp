@@ -156,6 +156,7 @@ void FinetuneRun::compile() {
                 settings_.lr, options_.drop_factor, options_.drop_period};
   t.numerics = numerics_of(options_.common.precision, *backend_.backend);
   t.bn = bn_override(options_.bn);
+  t.ahead = steps_ahead();
   parse_clip(options_.clip, t.clip);
   t.class_weights = class_weights(options_.class_weights, network_.classes,
                                   class_counts(split("train"), network_.classes.size()));
@@ -163,7 +164,8 @@ void FinetuneRun::compile() {
   plan_ = plan_epoch(samples, settings_.batch, options_.drop_last);
   const int64_t most = std::min({settings_.micro_batch, settings_.batch, samples});
   cut_ = find_cut(network_.model, t.bn);
-  feed_ = std::make_unique<Feed>(network_, *backend_.backend, t.numerics, most, cut_.value);
+  feed_ = std::make_unique<Feed>(network_, *backend_.backend, t.numerics, most, cut_.value,
+                                 t.ahead > 0);
   trainer_ = std::make_unique<Trainer>(network_, *backend_.backend, *feed_, t, samples);
   evaluator_ =
       std::make_unique<Evaluator>(network_, *backend_.backend, *feed_, t.numerics, feed_->part());

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace ft::app {
@@ -49,12 +50,26 @@ Trainer::Trainer(Network& network, Backend& backend, Feed& feed, const TrainerOp
     if (n >= options_.micro_batch) compile_size(options_.micro_batch);
     if (n % options_.micro_batch != 0) compile_size(n % options_.micro_batch);
   }
-  const int64_t most = options_.micro_batch;
-  if (options_.micro_batch < std::min(options_.batch, samples))
+  const int64_t batch = std::min(options_.batch, samples);
+  if (options_.micro_batch < batch)
     sums_ = Tensor(network.parameters->gradients().spec(), backend.allocator());
-  loss_.resize(static_cast<size_t>(most));
-  seed_.resize(static_cast<size_t>(most));
-  logits_.resize(static_cast<size_t>(most * network.model.classes));
+  make_slots(batch);
+}
+
+void Trainer::make_slots(int64_t batch) {
+  const int64_t micros = (batch + options_.micro_batch - 1) / options_.micro_batch;
+  const auto host = [&](const Shape& shape, DType type) {
+    return Tensor({shape, type, Layout::plain}, backend_.host_allocator());
+  };
+  slots_.resize(static_cast<size_t>(options_.ahead) + 1);
+  for (Slot& slot : slots_) {
+    slot.states = host({micros * kStepStateInputs}, DType::u64);
+    slot.labels = host({batch}, DType::i32);
+    slot.seeds = host({batch}, DType::f32);
+    slot.losses = host({batch}, DType::f32);
+    slot.logits = host({batch, network_.model.classes}, DType::f32);
+    slot.done = backend_.make_event();
+  }
 }
 
 void Trainer::compile_size(int64_t n) {
@@ -94,91 +109,153 @@ double Trainer::cost_ratio() const {
   return forward > 0 ? step / forward : 1;
 }
 
-void Trainer::upload_state(int64_t first, StreamRef s) {
-  host_state_ = {options_.seed, static_cast<uint64_t>(state_.step), static_cast<uint64_t>(first),
-                 options_.schedule.rate(state_.epoch)};
-  backend_.upload(s, &host_state_, device_state_);
+// A free place in the ring, filled with what the host knows of the step.
+Trainer::Slot& Trainer::next_slot(const Rows& rows) {
+  FT_CHECK(queued_ < slots_.size(), "more steps are queued than reports were taken");
+  Slot& slot = slots_[(oldest_ + queued_) % slots_.size()];
+  slot.batch = rows.batch;
+  slot.features = rows.features;
+  slot.keep = rows.keep;
+  slot.step = state_.step;
+  slot.epoch = state_.epoch;
+  fill_slot(slot);
+  return slot;
 }
 
-StepReport Trainer::step(const Rows& rows, StreamRef s,
-                         const std::function<std::string(uint32_t)>& names) {
-  const Batch& batch = rows.batch;
-  StepReport report;
-  report.images = batch.size();
-  report.rate = options_.schedule.rate(state_.epoch);
-  const bool split = batch.size() > options_.micro_batch;
+// The seed of an image is the gradient of the step's mean loss with respect to its own: its share of the batch.
+void Trainer::fill_slot(Slot& slot) {
+  const std::span<const int32_t> labels = slot.batch.labels;
+  std::ranges::copy(labels, slot.labels.as<int32_t>());
+  const auto weight = [&](size_t i) {
+    return options_.class_weights.empty() ? 1.0
+                                          : options_.class_weights[static_cast<size_t>(labels[i])];
+  };
+  double all = 0;
+  for (size_t i = 0; i < labels.size(); ++i) all += weight(i);
+  for (size_t i = 0; i < labels.size(); ++i)
+    slot.seeds.as<float>()[i] = all > 0 ? static_cast<float>(weight(i) / all) : 0.0f;
+  const double rate = options_.schedule.rate(slot.epoch);
+  uint64_t* words = slot.states.as<uint64_t>();
+  for (int64_t first = 0; first < slot.batch.size(); first += options_.micro_batch) {
+    *words++ = options_.seed;
+    *words++ = static_cast<uint64_t>(slot.step);
+    *words++ = static_cast<uint64_t>(first);
+    *words++ = std::bit_cast<uint64_t>(rate);
+  }
+}
+
+std::optional<StepReport> Trainer::step(const Rows& rows, StreamRef s, const SampleName& names) {
+  Slot& slot = next_slot(rows);
+  const int64_t size = slot.batch.size();
+  const bool split = size > options_.micro_batch, clips = clip_.active();
   if (split) backend_.fill_zero(s, sums_);
-  for (int64_t first = 0; first < batch.size(); first += options_.micro_batch) {
-    const int64_t n = std::min(options_.micro_batch, batch.size() - first);
-    micro_step(rows, first, n, s, report);
-    if (!std::isfinite(report.loss_sum)) report_not_finite(rows, first, n, s, names);
+  for (int64_t first = 0; first < size; first += options_.micro_batch) {
+    const int64_t n = std::min(options_.micro_batch, size - first);
+    queue_pass(slot, first, n, !split && !clips, s);
     if (split) backend_.add(s, sums_, network_.parameters->gradients(), sums_);
   }
   const Tensor& gradients = split ? sums_ : network_.parameters->gradients();
-  if (clip_.apply(gradients, s)) ++state_.clipped;
-  sgd_.step(s, gradients, device_state_);
+  if (clips) {  // looks at the gradients; a loss that is not finite is told before they are
+    backend_.synchronize(s);
+    judge(slot, s, names);
+    if (clip_.apply(gradients, s)) ++state_.clipped;
+  }
+  if (split || clips) sgd_.step(s, gradients, device_state_);
+  backend_.record(s, *slot.done);
+  ++queued_;
   ++state_.step;
   ++state_.batch_in_epoch;
-  return report;
+  if (queued_ < slots_.size()) return std::nullopt;
+  return collect(s, names);
 }
 
-// Gradient of the step's mean loss with respect to the loss of each image: its share of the batch.
-void Trainer::fill_seed(const Batch& batch, int64_t first, int64_t n) {
-  const auto weight = [&](size_t i) {
-    return options_.class_weights.empty()
-               ? 1.0
-               : options_.class_weights[static_cast<size_t>(batch.labels[i])];
-  };
-  double all = 0;
-  for (size_t i = 0; i < static_cast<size_t>(batch.size()); ++i) all += weight(i);
-  for (size_t i = 0; i < static_cast<size_t>(n); ++i)
-    seed_[i] = all > 0 ? static_cast<float>(weight(static_cast<size_t>(first) + i) / all) : 0.0f;
+std::optional<StepReport> Trainer::finish(StreamRef s, const SampleName& names) {
+  if (queued_ == 0) return std::nullopt;
+  return collect(s, names);
+}
+
+StepReport Trainer::collect(StreamRef s, const SampleName& names) {
+  Slot& slot = slots_[oldest_];
+  backend_.await(*slot.done);
+  oldest_ = (oldest_ + 1) % slots_.size();
+  --queued_;
+  return judge(slot, s, names);
 }
 
 // The feed comes first: the front of the network runs in the same memory.
-Executor& Trainer::fill_inputs(const Rows& rows, int64_t first, int64_t n, StreamRef s) {
+Executor& Trainer::queue_inputs(Slot& slot, int64_t first, int64_t n, StreamRef s) {
   Executor& executor = *sizes_.at(n).executor;
-  upload_state(first, s);
-  feed_.load(rows, first, n, executor, s);
-  backend_.upload(s, rows.batch.labels.data() + first, executor.value(network_.model.labels));
-  fill_seed(rows.batch, first, n);
-  backend_.upload(s, seed_.data(), executor.gradient(network_.model.loss));
+  const uint64_t* state =
+      slot.states.as<uint64_t>() + first / options_.micro_batch * kStepStateInputs;
+  backend_.upload(s, state, device_state_.slice(0, {kStepStateInputs}));
+  feed_.load(slot.rows(), first, n, executor, s);
+  backend_.upload(s, slot.labels.as<int32_t>() + first, executor.value(network_.model.labels));
+  backend_.upload(s, slot.seeds.as<float>() + first, executor.gradient(network_.model.loss));
   return executor;
 }
 
-void Trainer::micro_step(const Rows& rows, int64_t first, int64_t n, StreamRef s,
-                         StepReport& report) {
-  const Batch& batch = rows.batch;
-  Executor& executor = fill_inputs(rows, first, n, s);
-  executor.forward(s);
-  backend_.download(s, executor.value(network_.model.loss), loss_.data());
-  backend_.download(s, executor.value(network_.model.logits), logits_.data());
-  backend_.synchronize(s);
-  const auto classes = network_.model.classes;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto row =
-        std::span(logits_).subspan(static_cast<size_t>(i * classes), static_cast<size_t>(classes));
-    report.loss_sum += loss_[static_cast<size_t>(i)];
-    report.correct +=
-        std::ranges::max_element(row) - row.begin() == batch.labels[static_cast<size_t>(first + i)];
+// Forward and backward over one micro-batch, and the update where it is the whole batch. Losses and logits come back
+// behind it; they are kept values, which no later part of the step overwrites.
+void Trainer::queue_pass(Slot& slot, int64_t first, int64_t n, bool update, StreamRef s) {
+  Executor& executor = queue_inputs(slot, first, n, s);
+  const auto work = [this, &executor, update, s] {
+    executor.forward(s);
+    backend_.halt_unless_finite(s, executor.value(network_.model.loss), device_state_);
+    executor.backward(s);
+    if (update) sgd_.step(s, network_.parameters->gradients(), device_state_);
+  };
+  Compiled& compiled = sizes_.at(n);
+  Recorded& recorded = update ? compiled.with_update : compiled.without;
+  if (!recorded.ran) {
+    work();
+    recorded.ran = true;
+  } else {
+    if (!recorded.replay) recorded.replay = backend_.capture(s, work);
+    recorded.replay();
+    if (update) network_.parameters->values_changed();  // a replay does not come by here
   }
-  if (std::isfinite(report.loss_sum)) executor.backward(s);
+  backend_.download(s, executor.value(network_.model.loss), slot.losses.as<float>() + first);
+  backend_.download(s, executor.value(network_.model.logits),
+                    slot.logits.as<float>() + first * network_.model.classes);
+}
+
+StepReport Trainer::judge(Slot& slot, StreamRef s, const SampleName& names) {
+  StepReport report;
+  report.images = slot.batch.size();
+  report.rate = options_.schedule.rate(slot.epoch);
+  const auto classes = static_cast<size_t>(network_.model.classes);
+  for (int64_t i = 0; i < report.images; ++i) {
+    const float loss = slot.losses.as<float>()[i];
+    if (!std::isfinite(loss)) {
+      const int64_t first = i / options_.micro_batch * options_.micro_batch;
+      report_not_finite(slot, first, std::min(options_.micro_batch, report.images - first), s,
+                        names);
+    }
+    report.loss_sum += loss;
+    const std::span row(slot.logits.as<float>() + static_cast<size_t>(i) * classes, classes);
+    report.correct += std::ranges::max_element(row) - row.begin() == slot.labels.as<int32_t>()[i];
+  }
+  return report;
 }
 
 void Trainer::observe(const Rows& rows, PopulationStatistics& statistics, StreamRef s) {
+  Slot& slot = next_slot(rows);
   for (int64_t first = 0; first < rows.batch.size(); first += options_.micro_batch) {
     const int64_t n = std::min(options_.micro_batch, rows.batch.size() - first);
-    Executor& executor = fill_inputs(rows, first, n, s);
+    Executor& executor = queue_inputs(slot, first, n, s);
     statistics.before(s);
     executor.forward(s);
     statistics.after(executor.compiled(), s);
   }
+  backend_.synchronize(s);
 }
 
-void Trainer::report_not_finite(const Rows& rows, int64_t first, int64_t n, StreamRef s,
-                                const std::function<std::string(uint32_t)>& names) {
-  const Batch& batch = rows.batch;
-  Executor& executor = fill_inputs(rows, first, n, s);  // their memory holds something else by now
+// What comes behind such a step changes no weight, so that the same pass can be walked again, node by node.
+void Trainer::report_not_finite(Slot& slot, int64_t first, int64_t n, StreamRef s,
+                                const SampleName& names) {
+  const Batch& batch = slot.batch;
+  state_.step = slot.step;  // completed ones
+  Executor& executor = queue_inputs(slot, first, n, s);
   FiniteGuard guard;
   executor.add_observer(&guard);
   const ValueId start = feed_.start();
@@ -196,7 +273,7 @@ void Trainer::report_not_finite(const Rows& rows, int64_t first, int64_t n, Stre
       fmt::format(
           "the loss is not finite in step {}, in epoch {} (this node is the first that is not; "
           "images: {})",
-          state_.step + 1, state_.epoch + 1, files),
+          slot.step + 1, slot.epoch + 1, files),
       "use a smaller --lr; nothing was updated by this step");
 }
 

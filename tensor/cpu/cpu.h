@@ -59,6 +59,7 @@ class CpuBackend final : public Backend {
                                      const Tensor& loss, const Tensor& probability) override;
   void softmax_cross_entropy_backward(StreamRef s, const Tensor& probability, const Tensor& labels,
                                       const Tensor& dloss, const Tensor& dlogits) override;
+  void halt_unless_finite(StreamRef s, const Tensor& x, const Tensor& state) override;
   void sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
                   const Tensor& v, const Tensor& w) override;
 
@@ -100,10 +101,10 @@ class CpuBackend final : public Backend {
 
 namespace cpu {
 
-// The step state as the caller wrote it: kStepStateWords words, the last an f64 bit pattern.
+// The step state of kStepStateWords words; the rate is an f64 bit pattern.
 inline StepState step_state(const Tensor& state) {
   const uint64_t* w = state.as<uint64_t>();
-  return {w[0], w[1], w[2], std::bit_cast<double>(w[3])};
+  return {w[0], w[1], w[2], std::bit_cast<double>(w[3]), w[4]};
 }
 
 }  // namespace cpu

@@ -1,6 +1,10 @@
 // SGD with momentum: one pass over the flat range. Rates are computed in double and rounded once.
 #include "tensor/ops/update.h"
 
+#include <algorithm>
+#include <cmath>
+#include <span>
+
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/pointwise.h"
@@ -13,6 +17,7 @@ void CpuBackend::sgd_update(StreamRef, const SgdSpec& spec, const Tensor& g, con
   FT_CHECK(g.spec().padded_elements() == count && v.spec().padded_elements() == count,
            "update of " + w.spec().str() + " by " + g.spec().str());
   const StepState now = cpu::step_state(state);
+  if (now.halted != 0) return;
   const cpu::SgdFactors factors{static_cast<float>(now.rate * spec.rate_factor),
                                 static_cast<float>(spec.momentum), static_cast<float>(spec.decay)};
   cpu::with_element(g.spec().dtype, [&](auto element) {
@@ -24,6 +29,12 @@ void CpuBackend::sgd_update(StreamRef, const SgdSpec& spec, const Tensor& g, con
              end - begin);
     });
   });
+}
+
+void CpuBackend::halt_unless_finite(StreamRef, const Tensor& x, const Tensor& state) {
+  const std::span values(x.as<float>(), static_cast<size_t>(x.shape().elements()));
+  if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+    state.as<uint64_t>()[4] = 1;
 }
 
 }  // namespace ft

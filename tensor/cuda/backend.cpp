@@ -163,6 +163,8 @@ void CudaBackend::wait(StreamRef s, Event& event) {
 
 void CudaBackend::synchronize(StreamRef s) { FT_CUDA(cudaStreamSynchronize(enter(s))); }
 
+void CudaBackend::await(const Event& event) { FT_CUDA(cudaEventSynchronize(native(event))); }
+
 std::function<void()> CudaBackend::capture(StreamRef s, std::function<void()> fn) {
   const cudaStream_t stream = enter(s);
   ++captures_;
@@ -221,6 +223,10 @@ void CudaBackend::softmax_cross_entropy_backward(StreamRef s, const Tensor& prob
                                                  const Tensor& labels, const Tensor& dloss,
                                                  const Tensor& dlogits) {
   cuda::softmax_cross_entropy_backward(enter(s), probability, labels, dloss, dlogits);
+}
+
+void CudaBackend::halt_unless_finite(StreamRef s, const Tensor& x, const Tensor& state) {
+  cuda::halt_unless_finite(enter(s), x, state);
 }
 
 void CudaBackend::sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,

@@ -61,6 +61,7 @@ class CudaBackend final : public Backend {
   void record(StreamRef s, Event& event) override;
   void wait(StreamRef s, Event& event) override;
   void synchronize(StreamRef s) override;
+  void await(const Event& event) override;
   std::function<void()> capture(StreamRef s, std::function<void()> fn) override;
   void upload(StreamRef s, const void* host, const Tensor& dst) override;
   void download(StreamRef s, const Tensor& src, void* host) override;
@@ -89,6 +90,7 @@ class CudaBackend final : public Backend {
                                      const Tensor& loss, const Tensor& probability) override;
   void softmax_cross_entropy_backward(StreamRef s, const Tensor& probability, const Tensor& labels,
                                       const Tensor& dloss, const Tensor& dlogits) override;
+  void halt_unless_finite(StreamRef s, const Tensor& x, const Tensor& state) override;
   void sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
                   const Tensor& v, const Tensor& w) override;
 

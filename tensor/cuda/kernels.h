@@ -29,6 +29,7 @@ void softmax_cross_entropy_forward(cudaStream_t s, const Tensor& logits, const T
                                    const Tensor& loss, const Tensor& probability);
 void softmax_cross_entropy_backward(cudaStream_t s, const Tensor& probability, const Tensor& labels,
                                     const Tensor& dloss, const Tensor& dlogits);
+void halt_unless_finite(cudaStream_t s, const Tensor& x, const Tensor& state);
 
 // column_sum.cu: sum[c] = sum over r of x[r,c], x {rows, columns} in memory order, sum in f32; the
 // gradient of a bias. The order of the additions depends on the shape alone.

@@ -70,7 +70,21 @@ __global__ void backward_kernel(const float* __restrict__ probability,
   }
 }
 
+// halted = 1 if one of x is not finite; one block.
+__global__ void halt_kernel(const float* __restrict__ x, int64_t count,
+                            uint64_t* __restrict__ halted) {
+  float bad = 0;
+  for (int64_t i = threadIdx.x; i < count; i += kThreads) bad = isfinite(x[i]) ? bad : 1.0f;
+  bad = combine(bad, Largest{});
+  if (threadIdx.x == 0 && bad != 0) *halted = 1;
+}
+
 }  // namespace
+
+void halt_unless_finite(cudaStream_t s, const Tensor& x, const Tensor& state) {
+  launch(s, 1, kThreads, halt_kernel, x.as<float>(), x.shape().elements(),
+         data_of<uint64_t>(state) + 4);
+}
 
 void softmax_cross_entropy_forward(cudaStream_t s, const Tensor& logits, const Tensor& labels,
                                    const Tensor& loss, const Tensor& probability) {

@@ -29,9 +29,10 @@ __device__ inline void step(const SgdFactors& f, float rate, float g, float& v, 
 
 template <SgdSpec::Rule rule>
 __global__ void sgd_kernel(SgdFactors factors, const double* __restrict__ base_rate,
-                           const float* __restrict__ g, float* __restrict__ v,
-                           float* __restrict__ w, int64_t count) {
+                           const uint64_t* __restrict__ halted, const float* __restrict__ g,
+                           float* __restrict__ v, float* __restrict__ w, int64_t count) {
   using P = Pack<float>;
+  if (*halted != 0) return;
   const auto rate = static_cast<float>(*base_rate * factors.rate_factor);
   const int64_t packs = count / P::kSize;
   for (int64_t i = first_item(); i < packs; i += item_stride()) {
@@ -60,7 +61,8 @@ void sgd_update(cudaStream_t s, const SgdSpec& spec, const Tensor& g, const Tens
   const auto kernel = spec.rule == SgdSpec::Rule::caffe ? sgd_kernel<SgdSpec::Rule::caffe>
                                                         : sgd_kernel<SgdSpec::Rule::pytorch>;
   launch(s, blocks_for(count / Pack<float>::kSize), kBlock, kernel, factors,
-         data_of<double>(state) + 3, g.as<float>(), v.as<float>(), w.as<float>(), count);
+         data_of<double>(state) + 3, data_of<uint64_t>(state) + 4, g.as<float>(), v.as<float>(),
+         w.as<float>(), count);
 }
 
 }  // namespace ft::cuda

@@ -11,13 +11,17 @@ namespace ft {
 //   word 1  step, counted from 0 over the whole run
 //   word 2  position in the batch of sample 0 of this micro-batch
 //   word 3  base learning rate, an f64 bit pattern
+//   word 4  1 once a loss was not finite: sgd_update() then changes nothing. Set on the device, by
+//           halt_unless_finite(); a host that queues steps ahead of their losses sees it later
 struct StepState {
   uint64_t seed = 0;
   uint64_t step = 0;
   uint64_t sample_offset = 0;
   double rate = 0;
+  uint64_t halted = 0;
 };
-constexpr int64_t kStepStateWords = 4;
+constexpr int64_t kStepStateWords = 5;
+constexpr int64_t kStepStateInputs = 4;  // the words that a host writes for each step
 static_assert(sizeof(StepState) == 8 * kStepStateWords);
 
 // y = x * mask / (1 - p) with mask 0 with probability p. The mask of logical element i (C,H,W order) of

@@ -51,6 +51,7 @@ class RefBackend final : public Backend {
                                      const Tensor& loss, const Tensor& probability) override;
   void softmax_cross_entropy_backward(StreamRef s, const Tensor& probability, const Tensor& labels,
                                       const Tensor& dloss, const Tensor& dlogits) override;
+  void halt_unless_finite(StreamRef s, const Tensor& x, const Tensor& state) override;
   void sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
                   const Tensor& v, const Tensor& w) override;
 

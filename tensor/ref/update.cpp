@@ -1,5 +1,6 @@
 // The SGD update by its definition, over a flat range of parameters.
 #include <bit>
+#include <cmath>
 
 #include "tensor/ref/ref.h"
 
@@ -15,6 +16,7 @@ void RefBackend::sgd_update(StreamRef, const SgdSpec& spec, const Tensor& g_in, 
     const int64_t count = w_inout.shape().elements();
     const ref::View<T> g(g_in, {count}), v(v_inout, {count}), w(w_inout, {count});
     const double rate = std::bit_cast<double>(state.as<uint64_t>()[3]) * spec.rate_factor;
+    if (state.as<uint64_t>()[4] != 0) return;  // a loss was not finite
     for (int64_t i = 0; i < count; ++i) {
       const double slope = g(i) + spec.decay * w(i);
       if (spec.rule == SgdSpec::Rule::caffe) {
@@ -25,6 +27,15 @@ void RefBackend::sgd_update(StreamRef, const SgdSpec& spec, const Tensor& g_in, 
         w(i) = static_cast<T>(w(i) - rate * v(i));
       }
     }
+  });
+}
+
+void RefBackend::halt_unless_finite(StreamRef, const Tensor& x_in, const Tensor& state) {
+  ref::with_scalar(x_in.spec().dtype, [&](auto scalar) {
+    const int64_t count = x_in.shape().elements();
+    const ref::View<decltype(scalar)> x(x_in, {count});
+    for (int64_t i = 0; i < count; ++i)
+      if (!std::isfinite(x(i))) state.as<uint64_t>()[4] = 1;
   });
 }
 

@@ -6,6 +6,8 @@
 
 #include <limits>
 #include <numeric>
+#include <optional>
+#include <tuple>
 
 #include "io/feature_store.h"
 #include "models/transfer.h"
@@ -140,6 +142,7 @@ struct Case {
   int workers = 2;
   Store store = Store::none;
   int64_t stale = -1;  // a training image whose row holds something else
+  int64_t ahead = 0;   // steps queued before the first of them is looked at
 };
 
 struct Outcome {
@@ -163,18 +166,20 @@ class Training {
         network_(small_network(*backend_, stream_->ref(), k.trainable)) {
     const NumericsPolicy policy = numerics(c);
     feed_ = std::make_unique<Feed>(network_, *backend_, policy, k.micro_batch,
-                                   find_cut(network_.model, {}).value);
+                                   find_cut(network_.model, {}).value, k.ahead > 0);
     TrainerOptions options;
     options.batch = k.batch;
     options.micro_batch = k.micro_batch;
     options.drop_last = k.drop_last;
     options.seed = 5;
+    options.ahead = k.ahead;
     options.schedule.base = 0.01;
     options.numerics = policy;
     trainer_ = std::make_unique<Trainer>(network_, *backend_, *feed_, options, kTrain);
     evaluator_ = std::make_unique<Evaluator>(network_, *backend_, *feed_, policy, feed_->part());
-    size_t bytes =
-        std::max(evaluator_->compiled().arena_bytes(), feed_->front()->compiled().arena_bytes());
+    size_t bytes = evaluator_->compiled().arena_bytes();
+    if (feed_->front() != nullptr)
+      bytes = std::max(bytes, feed_->front()->compiled().arena_bytes());
     for (const CompiledGraph* g : trainer_->compilations())
       bytes = std::max(bytes, g->arena_bytes());
     const Tensor arena({{static_cast<int64_t>(bytes)}, DType::u8, Layout::plain},
@@ -214,7 +219,41 @@ class Training {
     return out_;
   }
 
+  // The loss of the step behind `good` ones is infinite: the message, the steps that are done, and whether the
+  // classifier is another than behind those.
+  std::tuple<std::string, int64_t, bool> run_into_infinity(int64_t good) {
+    const auto weights = [&] {
+      return network_.parameters->get(network_.model.graph.find_parameter("fc2.weight"),
+                                      stream_->ref());
+    };
+    Loader loader(train_.samples, train_.decode(), loader_options());
+    loader.start(0);
+    std::vector<float> before;
+    const int bias = network_.model.graph.find_parameter("fc2.bias");
+    try {
+      for (int64_t i = 0;; ++i) {
+        if (i == good) {
+          while (take(trainer_->finish(stream_->ref(), file_name))) {
+          }
+          std::vector<float> broken = network_.parameters->get(bias, stream_->ref());
+          broken[0] = std::numeric_limits<float>::infinity();
+          network_.parameters->set(bias, broken, stream_->ref());
+          before = weights();
+        }
+        const Batch* batch = loader.next();
+        if (batch == nullptr) break;
+        take(trainer_->step({*batch, false, nullptr}, stream_->ref(), file_name));
+      }
+      while (take(trainer_->finish(stream_->ref(), file_name))) {
+      }
+    } catch (const Error& e) {
+      return {e.what(), trainer_->state().step, weights() != before};
+    }
+    return {"nothing was thrown", trainer_->state().step, true};
+  }
+
  private:
+  static std::string file_name(uint32_t) { return "image"; }
   std::unique_ptr<FeatureStore> open(size_t rows) {
     const size_t bytes = feed_->front()->row_bytes();
     return case_.store == Store::disk ? FeatureStore::on_disk(dir_.path(), rows, bytes)
@@ -230,7 +269,15 @@ class Training {
     l.shuffle = case_.shuffle;
     l.drop_last = case_.drop_last;
     l.workers = case_.workers;
+    l.hold = static_cast<int>(case_.ahead) + 1;
     return l;
+  }
+
+  bool take(const std::optional<StepReport>& r) {
+    if (!r) return false;
+    out_.numbers.push_back(r->loss_sum);
+    out_.numbers.push_back(static_cast<double>(r->correct));
+    return true;
   }
 
   void epochs(int64_t first, int64_t end, bool stored) {
@@ -239,11 +286,9 @@ class Training {
     Loader loader(train_.samples, stored ? read_features(*train_store_) : train_.decode(), l);
     for (int64_t epoch = first; epoch < end; ++epoch) {
       loader.start(static_cast<uint64_t>(epoch));
-      while (const Batch* batch = loader.next()) {
-        const StepReport r = trainer_->step({*batch, stored, train_store_.get()}, stream_->ref(),
-                                            [](uint32_t) { return "image"; });
-        out_.numbers.push_back(r.loss_sum);
-        out_.numbers.push_back(static_cast<double>(r.correct));
+      while (const Batch* batch = loader.next())
+        take(trainer_->step({*batch, stored, train_store_.get()}, stream_->ref(), file_name));
+      while (take(trainer_->finish(stream_->ref(), file_name))) {
       }
       trainer_->end_epoch();
       for (const ImageResult& r : evaluator_->run(val_.samples, val_.decode(), case_.workers,
@@ -296,6 +341,41 @@ TEST_P(PrefixTest, training_from_stored_features_is_training_from_images_bit_for
         EXPECT_EQ(stored.train_decoded, kTrain) << "the front runs once an image";
         EXPECT_EQ(stored.val_decoded, kVal);
       }
+  }
+}
+
+// Queued ahead, recorded and replayed, pixels on a stream of their own: the same steps, bit for bit.
+TEST_P(PrefixTest, steps_queued_ahead_are_the_steps_one_by_one) {
+  std::vector<Case> cases(4);
+  cases[1].trainable = {"conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "fc1", "fc2"};
+  cases[1].ahead = 2;
+  cases[2].trainable = {"conv3", "bn3", "fc2"};
+  cases[2].micro_batch = 3;
+  cases[3].batch = 29;
+  for (size_t i = 0; i < cases.size(); ++i)
+    for (const Store store : {Store::none, Store::memory}) {
+      if (store == Store::memory && i == 1) continue;  // nothing is frozen
+      Case one_by_one = cases[i];
+      one_by_one.ahead = 0;
+      const Outcome plain = train(GetParam(), one_by_one, store);
+      for (const int64_t ahead : {1, 2, 5}) {
+        Case queued = cases[i];
+        queued.ahead = ahead;
+        EXPECT_TRUE(train(GetParam(), queued, store) == plain) << i << " by " << ahead;
+      }
+    }
+}
+
+// The step whose loss is not finite is named although later ones are queued, and no weight has moved since.
+TEST_P(PrefixTest, a_step_that_is_not_finite_stops_those_behind_it) {
+  for (const int64_t ahead : {0, 3}) {
+    Case k;
+    k.ahead = ahead;
+    Training training(GetParam(), k);
+    const auto [message, steps, moved] = training.run_into_infinity(2);
+    EXPECT_NE(message.find("not finite in step 3, in epoch 1"), std::string::npos) << message;
+    EXPECT_EQ(steps, 2);
+    EXPECT_FALSE(moved);
   }
 }
 

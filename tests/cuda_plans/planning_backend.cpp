@@ -147,6 +147,9 @@ void PlanningBackend::softmax_cross_entropy_backward(StreamRef, const Tensor&, c
                                                      const Tensor&, const Tensor&) {
   not_planning();
 }
+void PlanningBackend::halt_unless_finite(StreamRef, const Tensor&, const Tensor&) {
+  not_planning();
+}
 void PlanningBackend::sgd_update(StreamRef, const SgdSpec&, const Tensor&, const Tensor&,
                                  const Tensor&, const Tensor&) {
   not_planning();

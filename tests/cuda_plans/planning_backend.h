@@ -49,6 +49,7 @@ class PlanningBackend final : public Backend {
                                      const Tensor&) override;
   void softmax_cross_entropy_backward(StreamRef, const Tensor&, const Tensor&, const Tensor&,
                                       const Tensor&) override;
+  void halt_unless_finite(StreamRef, const Tensor&, const Tensor&) override;
   void sgd_update(StreamRef, const SgdSpec&, const Tensor&, const Tensor&, const Tensor&,
                   const Tensor&) override;
 

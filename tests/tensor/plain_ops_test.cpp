@@ -193,6 +193,42 @@ TEST_P(MasterOpTest, sgd_update_agrees_with_ref) {
   });
 }
 
+// One loss that is not finite, wherever it stands, halts; what is halted stays so and is not updated.
+TEST_P(MasterOpTest, a_loss_that_is_not_finite_halts_the_updates) {
+  constexpr int64_t kCount = 300;
+  const SgdSpec spec;
+  const auto run = [&](int64_t bad_at, float bad, uint64_t before) {
+    const StepState step{1, 0, 0, 0.05, before};
+    std::vector<float> losses(kCount, 0.5f);
+    if (bad_at >= 0) losses[static_cast<size_t>(bad_at)] = bad;
+    const TensorSpec flat{{kCount}, DType::f32, Layout::plain};
+    Backend& b = backend();
+    const Tensor x(flat, b.allocator()), g(flat, b.allocator()), v(flat, b.allocator()),
+        w(flat, b.allocator());
+    const Tensor words({{kStepStateWords}, DType::u64, Layout::plain}, b.allocator());
+    const std::vector<float> ones(kCount, 1.0f);
+    b.upload(stream(), losses.data(), x);
+    b.upload(stream(), &step, words);
+    for (const Tensor& t : {g, v, w}) b.upload(stream(), ones.data(), t);
+    b.halt_unless_finite(stream(), x, words);
+    b.sgd_update(stream(), spec, g, words, v, w);
+    StepState after;
+    std::vector<float> weights(kCount);
+    b.download(stream(), words, &after);
+    b.download(stream(), w, weights.data());
+    b.synchronize(stream());
+    EXPECT_EQ(after.step, step.step);
+    EXPECT_EQ(after.rate, step.rate);
+    EXPECT_EQ(weights == ones, after.halted != 0);
+    return after.halted;
+  };
+  EXPECT_EQ(run(-1, 0, 0), 0u);
+  EXPECT_EQ(run(-1, 0, 1), 1u);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const int64_t at : {int64_t{0}, int64_t{127}, int64_t{128}, kCount - 1})
+    for (const float bad : {kInfinity, -kInfinity, std::nanf("")}) EXPECT_EQ(run(at, bad, 0), 1u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, PlainOpTest,
                          testing::ValuesIn(backend_cases({DType::f32, DType::bf16})), param_name);
 INSTANTIATE_TEST_SUITE_P(Backends, MasterOpTest, testing::ValuesIn(backend_cases({DType::f32})),
