@@ -1,4 +1,5 @@
 // A run that is stopped, that cannot write, or whose folder another one holds; and what stands in it meanwhile.
+#include <fmt/format.h>
 #include <signal.h>
 
 #include "io/run_config.h"
@@ -39,6 +40,29 @@ TEST_F(Ftrun, a_signal_ends_the_run_between_two_steps_with_status_75_and_all_fil
     EXPECT_EQ(lines(read_file(*dir / name / "metrics.jsonl")), lines(metrics) - 1);
     EXPECT_FALSE(fs::exists(*dir / name / ".ftrun.lock"));
   }
+}
+
+// The generated kernels of oneDNN keep no stack: a handler that ran in their thread would write over the heap. Every
+// thread blocks the signals, and nothing catches them.
+TEST_F(Ftrun, no_thread_of_a_run_can_be_interrupted_by_a_handler) {
+  RunningProcess run(FT_PROGRAM, with(tune_args("masked"),
+                                      {"--epochs", "100000", "--print", "none", "--workers", "3"}));
+  ASSERT_TRUE(run.says("epoch   1/")) << run.wait().err;
+  uint64_t wanted = 0;
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) wanted |= uint64_t{1} << (number - 1);
+  int threads = 0;
+  for (const auto& task : fs::directory_iterator(fmt::format("/proc/{}/task", run.pid()))) {
+    ++threads;
+    const std::string status = read_file(task.path() / "status");
+    const auto mask = [&](const char* key) {
+      return std::stoull(status.substr(status.find(key) + 8), nullptr, 16);
+    };
+    EXPECT_EQ(mask("SigBlk:") & wanted, wanted) << status;
+    EXPECT_EQ(mask("SigCgt:") & wanted, 0u) << status;
+  }
+  EXPECT_GE(threads, 4);
+  run.signal(SIGHUP);
+  EXPECT_EQ(run.wait().status, 75);
 }
 
 TEST_F(Ftrun, a_second_signal_ends_the_process_at_once) {

@@ -31,6 +31,7 @@ class RunningProcess {
   // Waits until standard output holds `text`; false if the process ends or a minute passes before.
   bool says(const std::string& text) const;
   void signal(int number) const;
+  pid_t pid() const { return child_; }
   ProcessResult wait();
 
  private:
