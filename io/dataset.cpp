@@ -88,7 +88,7 @@ void Scanner::list_classes(const SplitRoot& root, FolderWalk* walk) {
       folder_id(path, &folder.id);
       split.classes.push_back(std::move(folder));
     } else if (entry.kind != EntryKind::file) {
-      split.unusable.push_back({path, entry.reason, 0, entry.kind == EntryKind::dangling});
+      split.unusable.push_back({path, entry.reason, entry.number()});
     } else if (is_image_extension(extension)) {
       split.stray_images.push_back(path);
     } else {
@@ -123,7 +123,7 @@ void Scanner::refuse_unreadable_and_outside() const {
   std::vector<std::string> links = findings.outside_links;
   const auto add = [&](const std::vector<BadFile>& files) {
     for (const BadFile& file : files)
-      if (file.dangling) links.push_back(fmt::format("{}: {}", file.path, file.reason));
+      if (file.number == kLeadsNowhere) links.push_back(fmt::format("{}: {}", file.path, file.reason));
   };
   for (const ScannedSplit& split : splits_) {
     add(split.unusable);

@@ -186,19 +186,19 @@ void FolderWalk::visit(const std::string& path, const FolderEntry& entry, int de
     enter(path, depth + 1);
     if (files_->size() + unusable_->size() == before &&
         is_image_extension(extension_of(entry.name)))
-      unusable_->push_back({path, "a folder, not a file", 0});
+      unusable_->push_back({path, "a folder, not a file", kIsFolder});
   }
 }
 
 void FolderWalk::visit_file(const std::string& path, const FolderEntry& entry) {
   const std::string extension = extension_of(entry.name);
   if (entry.kind != EntryKind::file) {
-    unusable_->push_back({path, entry.reason, 0, entry.kind == EntryKind::dangling});
+    unusable_->push_back({path, entry.reason, entry.number()});
   } else if (path.size() >= PATH_MAX) {
     unusable_->push_back(
         {path,
          fmt::format("a path of {} bytes, the system's limit is {}", path.size(), PATH_MAX - 1),
-         0});
+         kPathTooLong});
   } else if (is_known_other_kind(extension)) {
     ++findings_->other_kinds[extension];
   } else if (!entry.is_link || may_follow(path)) {

@@ -14,12 +14,14 @@
 
 namespace ft {
 
-// A file that cannot be used, and why. number: of the ft::Error that says so, 0 if the walk found
-// it.
+// Numbers of the ft::Error that says so of a file that is named alone.
+inline constexpr int kLeadsNowhere = 2121, kIsFolder = 2122, kNotRegular = 2123,
+                     kPathTooLong = 2128;
+
+// A file that cannot be used, and why. number: of the ft::Error that says so; 0: it can be used.
 struct BadFile {
   std::string path, reason;
   int number = 0;
-  bool dangling = false;  // a link that leads nowhere
 };
 
 // What makes a folder the same folder under any name.
@@ -35,6 +37,7 @@ struct FolderEntry {
   EntryKind kind = EntryKind::file;  // of what a link points to
   bool is_link = false;
   std::string reason;  // for dangling and other: what it is
+  int number() const { return kind == EntryKind::dangling ? kLeadsNowhere : kNotRegular; }
 };
 
 // The entries of a folder, sorted by the bytes of their names. Returns 0 or the errno of the

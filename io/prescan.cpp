@@ -96,8 +96,7 @@ void run_threads(Work* work, int64_t count, int threads,
 std::vector<std::string> describe(const std::vector<BadFile>& files) {
   std::vector<std::string> lines;
   for (const BadFile& file : files) {
-    lines.push_back(fmt::format("{}: {}", file.path, file.reason));
-    if (file.number != 0) lines.back() += fmt::format(" (E{})", file.number);
+    lines.push_back(fmt::format("{}: {} (E{})", file.path, file.reason, file.number));
   }
   return lines;
 }
@@ -131,16 +130,34 @@ std::vector<BadFile> drop_bad(Split* split, BadFile* verdicts) {
   return bad;
 }
 
-void refuse_too_many(const Split& split, const std::vector<BadFile>& bad, double max_bad) {
-  const double total = static_cast<double>(split.samples.size() + bad.size());
-  const double part = static_cast<double>(bad.size()) / total;
-  if (bad.empty() || part <= max_bad) return;
-  throw DatasetError(2221, split.root,
-                     fmt::format("{:.2f} % of the files are bad, --max-bad allows {:.2f} %",
-                                 100 * part, 100 * max_bad),
-                     describe(bad),
+// What one split has lost.
+struct Loss {
+  std::vector<int64_t> before;  // images of each class
+  std::vector<BadFile> bad;
+};
+
+// Every split of which too large a part is bad, with its files.
+void refuse_too_many(const std::vector<Split>& splits, const std::vector<Loss>& losses,
+                     double max_bad) {
+  double largest = 0;
+  std::string where, seen;
+  std::vector<std::string> files;
+  for (size_t i = 0; i < splits.size(); ++i) {
+    const std::vector<BadFile>& bad = losses[i].bad;
+    const double total = static_cast<double>(splits[i].samples.size() + bad.size());
+    const double part = static_cast<double>(bad.size()) / total;
+    if (bad.empty() || part <= max_bad) continue;
+    if (where.empty()) where = splits[i].root;
+    seen += seen.empty() ? fmt::format("{:.2f} % of the files are bad", 100 * part)
+                         : fmt::format(" and {:.2f} % of {}", 100 * part, splits[i].root);
+    largest = std::max(largest, part);
+    std::ranges::move(describe(bad), std::back_inserter(files));
+  }
+  if (where.empty()) return;
+  throw DatasetError(2221, where, fmt::format("{}, --max-bad allows {:.2f} %", seen, 100 * max_bad),
+                     files,
                      fmt::format("remove or replace them, or raise --max-bad to {:.2f} or more",
-                                 100 * part + 0.005));
+                                 100 * largest + 0.005));
 }
 
 // The classes that had images in this split and have none now.
@@ -154,25 +171,28 @@ std::vector<std::string> emptied_classes(const Split& split,
   return emptied;
 }
 
-// Takes the bad files out of one split and applies the policy to what is left.
-void clean_split(Split* split, BadFile* verdicts, const PrescanOptions& options, Prescanned* out) {
-  const std::vector<int64_t> before = class_counts(*split, out->data.classes.size());
-  std::vector<BadFile> bad = drop_bad(split, verdicts);
-  if (options.policy == BadImages::skip) {
-    refuse_too_many(*split, bad, options.max_bad);
-    const auto emptied = emptied_classes(*split, out->data.classes, before);
-    if (!emptied.empty() && (split->name == "train" || !options.allow_missing_classes))
-      throw DatasetError(2222, split->root, "classes with nothing but bad images", emptied,
-                         "add good images, or remove the classes from every split");
-    if (!emptied.empty())
-      out->data.notes.warnings.push_back(
-          fmt::format("{} has no good samples of {}", split->name, list_names(emptied)));
-  }
-  out->skipped.insert(out->skipped.end(), std::make_move_iterator(bad.begin()),
-                      std::make_move_iterator(bad.end()));
+// A class whose images are all bad: refused, or a warning where a split may lack one.
+void judge_emptied(const Split& split, const Loss& loss, const PrescanOptions& options,
+                   Dataset* data) {
+  const auto emptied = emptied_classes(split, data->classes, loss.before);
+  if (emptied.empty()) return;
+  if (split.name == "train" || !options.allow_missing_classes)
+    throw DatasetError(2222, split.root, "classes with nothing but bad images", emptied,
+                       "add good images, or remove the classes from every split");
+  data->notes.warnings.push_back(
+      fmt::format("{} has no good samples of {}", split.name, list_names(emptied)));
 }
 
 }  // namespace
+
+void refuse_bad_files(const std::string& where, const std::vector<BadFile>& bad) {
+  if (bad.empty()) return;
+  if (bad.size() == 1)
+    throw DatasetError(2220, bad[0].path, bad[0].reason, {},
+                       "remove or replace it, or run with --bad-images=skip");
+  throw DatasetError(2220, where, "files that are not usable images", describe(bad),
+                     "remove or replace them, or run with --bad-images=skip");
+}
 
 void parallel_for(int64_t count, int threads, const std::function<void(int64_t)>& work,
                   const std::function<void(int64_t, int64_t)>& progress) {
@@ -205,19 +225,24 @@ Prescanned prescan(Dataset data, const CheckFile& check, const PrescanOptions& o
 
   Prescanned out;
   out.data = std::move(data);
+  std::vector<Loss> losses;
   BadFile* next = verdicts.data();
   for (Split& split : out.data.splits) {
     const size_t files = split.samples.size();
-    clean_split(&split, next, options, &out);
+    Loss loss{class_counts(split, out.data.classes.size()), {}};
+    loss.bad = drop_bad(&split, next);
+    losses.push_back(std::move(loss));
     next += files;
   }
-  if (options.policy == BadImages::skip || out.skipped.empty()) return out;
-  if (out.skipped.size() == 1)
-    throw DatasetError(2220, out.skipped[0].path, out.skipped[0].reason, {},
-                       "remove or replace it, or run with --bad-images=skip");
-  throw DatasetError(2220, out.data.splits[0].root, "files that are not usable images",
-                     describe(out.skipped),
-                     "remove or replace them, or run with --bad-images=skip");
+  if (options.policy == BadImages::skip) {
+    refuse_too_many(out.data.splits, losses, options.max_bad);
+    for (size_t i = 0; i < losses.size(); ++i)
+      judge_emptied(out.data.splits[i], losses[i], options, &out.data);
+  }
+  for (Loss& loss : losses) std::ranges::move(loss.bad, std::back_inserter(out.skipped));
+  if (options.policy == BadImages::skip) return out;
+  refuse_bad_files(out.data.splits[0].root, out.skipped);
+  return out;
 }
 
 }  // namespace ft

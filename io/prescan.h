@@ -38,6 +38,9 @@ struct Prescanned {
 // or, unchanged, the first exception in sample order that is not about a bad file.
 Prescanned prescan(Dataset data, const CheckFile& check, const PrescanOptions& options);
 
+// Throws DatasetError 2220 if there are bad files: about the one, or in `where` with all of them.
+void refuse_bad_files(const std::string& where, const std::vector<BadFile>& bad);
+
 // Calls work(i) for i in [0, count) on up to `threads` threads (below 2: on the calling thread) and
 // rethrows the exception of the smallest i that threw. Once something threw, no larger i is
 // started.

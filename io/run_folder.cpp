@@ -37,13 +37,16 @@ void check_inputs(const fs::path& path, std::span<const fs::path> inputs) {
                   "choose an --out outside of the dataset");
 }
 
+[[noreturn]] void refuse_file(const fs::path& path) {
+  throw Error(2070, path.string(), "is a file, the output must be a folder",
+              "choose another --out");
+}
+
 void make_folders(const fs::path& path) {
   std::error_code error, unseen;  // what stands behind a folder without permission cannot be seen
   fs::create_directories(path, error);
   if (fs::is_directory(path, unseen)) return;
-  if (!unseen && fs::exists(path, unseen))
-    throw Error(2070, path.string(), "is a file, the output must be a folder",
-                "choose another --out");
+  if (!unseen && fs::exists(path, unseen)) refuse_file(path);
   if (error ==
       std::errc::no_such_file_or_directory)  // as of /proc: the parents would have been made
     throw Error(5005, path.string(), "no folder can be made here [mkdir: " + error.message() + "]",
@@ -131,6 +134,14 @@ void require_space(const fs::path& folder, uint64_t bytes,
               fmt::format("the disk has {:.0f} MiB free, and the run may write {:.0f} MiB",
                           mib(*free), mib(needed)),
               "free space, or choose another --out");
+}
+
+void refuse_run_folder(const fs::path& path, bool force, std::span<const fs::path> inputs) {
+  check_inputs(path, inputs);
+  std::error_code unseen;
+  const bool is_folder = fs::is_directory(path, unseen);
+  if (!unseen && !is_folder && fs::exists(path, unseen)) refuse_file(path);
+  if (is_folder && !force) check_no_run(path);
 }
 
 RunFolder make_run_folder(const fs::path& path, bool force, std::span<const fs::path> inputs) {

@@ -31,6 +31,10 @@ class RunFolder {
   UniqueFd lock_;
 };
 
+// Before the work: throws what make_run_folder() would say of `path` as it is now, but makes nothing.
+void refuse_run_folder(const std::filesystem::path& path, bool force,
+                       std::span<const std::filesystem::path> inputs = {});
+
 // Makes `path` and its parents, locks it, and removes temp files that a killed run left in it.
 //   force   accept a folder that holds another run (for --force and --resume); nothing is deleted
 //   inputs  dataset folders, which the output must not be or lie in

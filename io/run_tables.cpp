@@ -27,8 +27,7 @@ std::string predictions_csv(std::span<const Prediction> predictions) {
 std::string skipped_csv(std::span<const BadFile> skipped) {
   CsvWriter csv(kSkippedColumns);
   for (const BadFile& file : skipped) {
-    csv.cell(file.path).cell(file.reason);
-    csv.cell(file.number != 0 ? std::optional(file.number) : std::nullopt).end_row();
+    csv.cell(file.path).cell(file.reason).cell(file.number).end_row();
   }
   return csv.text();
 }

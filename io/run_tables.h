@@ -28,7 +28,7 @@ struct Prediction {
 std::string predictions_csv(std::span<const Prediction> predictions);
 
 // Columns file,reason,error; a row a bad image that a run left out; error is the number that
-// docs/errors.md explains, empty where the folder walk found the file.
+// docs/errors.md explains.
 std::string skipped_csv(std::span<const BadFile> skipped);
 
 // What was measured at one step on one split.

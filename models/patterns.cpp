@@ -59,9 +59,10 @@ void add_node(const Node& node, std::set<int>& out) {
     if (node.parameter_count > 0) names.push_back(node.name);
   for (const Parameter& p : graph.parameters()) names.push_back(p.name);
   const std::string near = nearest_name(part, names);
-  throw Error(2022, flag, fmt::format("\"{}\" matches no parameter of the model", part),
-              (near.empty() ? std::string{} : "did you mean \"" + near + "\"? ") +
-                  "ftrun summary --model NAME lists all names");
+  throw Error(
+      2022, flag, fmt::format("\"{}\" matches no parameter of the model", part),
+      (near.empty() ? std::string{} : "did you mean \"" + near + "\"? ") +
+          "ftrun summary --model NAME lists the nodes; parameters are NODE.weight and NODE.bias");
 }
 
 void match_part(const Graph& graph, const std::string& part, const std::string& flag,

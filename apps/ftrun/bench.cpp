@@ -23,6 +23,7 @@ int run_bench(const BenchOptions& o) {
       op.groups || !op.peaks.empty())
     throw Error(2002, "--op", "settings of an op are given without an op", "give --op, too");
   const StepOptions& step = o.step;
+  find_model(step.model);  // before a device is opened
   const ChosenBackend chosen = choose_backend(step.common.device, {step.common.threads});
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();

@@ -251,6 +251,9 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_option("--target", out.explain.target, "logit, or softmax as MATLAB does")
       ->check(one_of({"logit", "softmax"}))
       ->capture_default_str();
+  c->add_option("--bad-images", out.explain.bad_images, "fail or skip")
+      ->check(one_of({"fail", "skip"}))
+      ->capture_default_str();
   c->add_option("--map", out.explain.map, "node whose output is weighted (default: the last map)");
   add_common(c, out.explain.common);
 

@@ -28,6 +28,7 @@ const Split& choose_split(const Dataset& data, const std::string& wanted) {
 
 int run_evaluate(const EvaluateOptions& o) {
   const auto start = std::chrono::steady_clock::now();
+  if (!o.out.empty()) refuse_run_folder(o.out, o.force, input_folders(o.data));
   const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();

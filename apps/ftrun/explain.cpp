@@ -32,9 +32,8 @@ int run_explain(const ExplainOptions& o) {
   const auto stream = backend.make_stream();
   Network network = load_network(load_weights(o.weights), backend, stream->ref());
   const int target = find_class(network, o.class_name);
-  std::vector<BadFile> bad;
   const std::vector<Sample> samples =
-      check_image_files(collect_image_files(o.files), false, 0, bad);
+      check_image_files(collect_image_files(o.files), o.bad_images == "skip", 0);
   GradCam cam(network, backend, numerics_of(o.common.precision, backend), o.map,
               o.target == "softmax" ? CamTarget::softmax : CamTarget::logit);
   SheetSection section{counted(static_cast<int64_t>(samples.size()), "image"), {}};

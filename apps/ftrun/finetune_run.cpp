@@ -254,8 +254,14 @@ void FinetuneRun::save_best() {
     best.tensors[static_cast<size_t>(parameter)].data = values;
   best.notes["validation_accuracy"] = fmt::format("{:.6f}", best_->accuracy);
   best.notes["step"] = fmt::format("{}", best_->step);
-  save_weights(*folder_ / "best.h5", best);
+  save("best.h5", best);
   best_saved_ = best_->step;
+}
+
+void FinetuneRun::save(const char* name, const WeightFile& weights) {
+  const double before = seconds();
+  save_weights(*folder_ / name, weights);
+  save_s_ += seconds() - before;
 }
 
 void FinetuneRun::save_last() {
@@ -263,7 +269,7 @@ void FinetuneRun::save_last() {
   if (last_saved_ == step) return;
   WeightFile last = weight_file_of(network_, stream_->ref());
   last.notes["step"] = fmt::format("{}", step);
-  save_weights(*folder_ / "last.h5", last);
+  save("last.h5", last);
   last_saved_ = step;
 }
 
@@ -327,6 +333,30 @@ RunOutcome FinetuneRun::outcome(bool finished) const {
   return o;
 }
 
+void FinetuneRun::print_times(double evaluate_s) const {
+  const double total = seconds();
+  fmt::print(
+      "time        {} in all: before step 1 {}, training {} ({:.1f} images/s), validation {}, "
+      "final evaluation {}, weight files {}, pictures and the rest {}; the {} was the slower "
+      "side\n",
+      duration_text(total), duration_text(before_s_), duration_text(train_s_),
+      static_cast<double>(images_trained_) / train_s_, duration_text(validate_s_),
+      duration_text(evaluate_s), duration_text(save_s_),
+      duration_text(total - before_s_ - train_s_ - validate_s_ - evaluate_s - save_s_),
+      loader_stats_.slower_side());
+}
+
+// A loss that is finite may be nonsense all the same.
+void FinetuneRun::note_far_loss() const {
+  const double guessing = std::log(static_cast<double>(network_.classes.size()));
+  if (best_->loss > 100 * guessing)
+    fmt::print(
+        "note        its loss of {} is far above that of guessing, {}: it is sure of wrong "
+        "answers; try "
+        "a smaller --lr\n",
+        loss_text(best_->loss), loss_text(guessing));
+}
+
 void FinetuneRun::write_results() {
   if (!best_)
     throw Error(6003, "validation",
@@ -340,6 +370,7 @@ void FinetuneRun::write_results() {
   fmt::print("\nbest validation accuracy {:.2f} % (step {}{}); everything below is that network\n",
              100 * best_->accuracy, best_->step,
              val_subset_ ? ", " + counted(options_.val_subset, "image") : "");
+  note_far_loss();
   if (trainer_->state().clipped > 0)
     fmt::print("clipped     {} of {}\n", trainer_->state().clipped,
                counted(trainer_->state().step, "step"));
@@ -367,15 +398,7 @@ void FinetuneRun::write_results() {
   writer.write_pictures(options_.print, data_.data, network_, *backend_.backend,
                         numerics_of(options_.common.precision, *backend_.backend),
                         options_.common.seed, stream_->ref());
-  const double total = seconds();
-  fmt::print(
-      "time        {} in all: before step 1 {}, training {} ({:.1f} images/s), validation {}, "
-      "final evaluation {}, files, pictures and the rest {}; the {} was the slower side\n",
-      duration_text(total), duration_text(before_s_), duration_text(train_s_),
-      static_cast<double>(images_trained_) / train_s_, duration_text(validate_s_),
-      duration_text(evaluate_s),
-      duration_text(total - before_s_ - train_s_ - validate_s_ - evaluate_s),
-      loader_stats_.slower_side());
+  print_times(evaluate_s);
   writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(true)));
   writer.list_files();
 }

@@ -84,10 +84,13 @@ class FinetuneRun {
   void take_best();
   void save_best();
   void save_last();
+  void save(const char* name, const WeightFile& weights);
   void save_progress();
   int finish_stopped();
   void record_failure(const Error& error);
   struct RunOutcome outcome(bool finished) const;
+  void print_times(double evaluate_s) const;
+  void note_far_loss() const;
   void write_results();
   std::vector<ImageResult> evaluate(const Split& split, const char* what, FeatureStore* store);
 
@@ -133,7 +136,7 @@ class FinetuneRun {
   int64_t best_saved_ = -1, last_saved_ = -1;  // steps whose networks lie in best.h5 and last.h5
   TimeShare tables_share_{0.02}, weights_share_{0.05};
   LoaderStats loader_stats_;
-  double before_s_ = 0, train_s_ = 0, validate_s_ = 0;
+  double before_s_ = 0, train_s_ = 0, validate_s_ = 0, save_s_ = 0;  // save: weight files
   int64_t images_trained_ = 0;
 };
 

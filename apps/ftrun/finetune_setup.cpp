@@ -329,6 +329,15 @@ int FinetuneRun::run() {
   if (!options_.drops_given.empty() && options_.schedule != "step")
     throw Error(2005, options_.drops_given, "is for --schedule step, and the schedule is constant",
                 "add --schedule step, or leave it out");
+  if (!options_.model.empty()) find_model(options_.model);
+  const int64_t batch = resolve(options_, !options_.weights.empty()).batch;
+  if (options_.micro_batch && *options_.micro_batch > batch)
+    throw Error(
+        2005, "--micro-batch",
+        fmt::format("{} images are more than the batch of {}", *options_.micro_batch, batch),
+        "use --micro-batch to cut a batch into parts, or a larger --batch");
+  refuse_run_folder(options_.out, options_.force, input_folders(options_.data));
+  StopRequest signals;  // before the first thread
   open_device();
   load_file();
   find_images();
@@ -341,7 +350,7 @@ int FinetuneRun::run() {
   pixels_kept_ = choose_pixels();
   print_header();
   before_s_ = seconds();
-  const StopRequest signals;
+  signals.note_the_first();
   try {
     train();
     write_results();

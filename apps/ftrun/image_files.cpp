@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <mutex>
+#include <optional>
 
 #include "apps/ftrun/preprocess.h"
 
@@ -46,27 +46,31 @@ std::vector<Sample> collect_image_files(const std::vector<std::string>& names) {
   return samples;
 }
 
-std::vector<Sample> check_image_files(const std::vector<Sample>& samples, bool skip, int workers,
-                                      std::vector<BadFile>& bad) {
+std::vector<Sample> check_image_files(const std::vector<Sample>& samples, bool skip, int workers) {
   const CheckFile check = make_check();
-  std::vector<std::string> reasons(samples.size());
+  std::vector<std::optional<Error>> faults(samples.size());
   parallel_for(static_cast<int64_t>(samples.size()), workers, [&](int64_t i) {
     const size_t k = static_cast<size_t>(i);
     try {
       check(samples[k]);
     } catch (const Error& e) {
-      if (!skip || e.status() != ExitStatus::bad_input) throw;
-      reasons[k] = e.seen();
+      if (e.status() != ExitStatus::bad_input) throw;
+      faults[k] = e;
     }
   });
   std::vector<Sample> good;
+  std::vector<BadFile> bad;
   for (size_t i = 0; i < samples.size(); ++i) {
-    if (reasons[i].empty()) {
+    if (!faults[i]) {
       good.push_back(samples[i]);
     } else {
-      bad.push_back({samples[i].path, reasons[i]});
+      bad.push_back({samples[i].path, faults[i]->seen(), faults[i]->number()});
     }
   }
+  if (!skip && bad.size() == 1) throw **std::ranges::find_if(faults, [](auto& f) { return !!f; });
+  if (!skip) refuse_bad_files(samples.front().path, bad);
+  for (const BadFile& b : bad)
+    fmt::print(stderr, "skipped {}: {}\n", escape(b.path), escape(b.reason));
   if (good.empty())
     throw Error(2242, samples.front().path, "none of the files is a usable image",
                 "name at least one good image");

@@ -12,9 +12,8 @@ namespace ft::app {
 // with label -1. Throws Error 2241 if a name does not exist and 2242 if nothing is left.
 std::vector<Sample> collect_image_files(const std::vector<std::string>& names);
 
-// The samples that are good images. A bad one throws its own error, or with `skip` lands in `bad`.
-// Throws Error 2242 if none is good.
-std::vector<Sample> check_image_files(const std::vector<Sample>& samples, bool skip, int workers,
-                                      std::vector<BadFile>& bad);
+// The samples that are good images. Without `skip` a bad one throws its own error, and several throw
+// DatasetError 2220 with all of them; with it they are named on stderr and left out. Throws Error 2242 if none is good.
+std::vector<Sample> check_image_files(const std::vector<Sample>& samples, bool skip, int workers);
 
 }  // namespace ft::app

@@ -89,6 +89,7 @@ struct ExplainOptions {
   CommonOptions common;
   std::vector<std::string> files;
   std::string weights, out = "gradcam.png", target = "logit", map, class_name;
+  std::string bad_images = "fail";
 };
 
 struct SummaryOptions {

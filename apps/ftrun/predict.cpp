@@ -57,11 +57,8 @@ int run_predict(const PredictOptions& o) {
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
   Network network = load_network(load_weights(o.weights), backend, stream->ref());
-  std::vector<BadFile> bad;
   const std::vector<Sample> samples =
-      check_image_files(collect_image_files(o.files), o.bad_images == "skip", o.workers, bad);
-  for (const BadFile& b : bad)
-    fmt::print(stderr, "skipped {}: {}\n", escape(b.path), escape(b.reason));
+      check_image_files(collect_image_files(o.files), o.bad_images == "skip", o.workers);
   const int64_t batch = std::min<int64_t>(o.batch, static_cast<int64_t>(samples.size()));
   const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
   Feed feed(network, backend, numerics, batch);

@@ -102,6 +102,7 @@ int run_profile(const ProfileOptions& o) {
   Peaks peaks;
   if (!o.peaks.empty()) peaks = parse_peaks(o.peaks);
   const double load = machine_load();
+  find_model(step.model);  // before a device is opened
   const ChosenBackend chosen = choose_backend(step.common.device, {step.common.threads});
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();

@@ -26,6 +26,7 @@ int run_summary(const SummaryOptions& o) {
     fmt::print("{}: {}\n{}", model.name, info.variant, summary_table(model.graph, o.batch));
     return 0;
   }
+  find_model(o.model);  // before a device is opened
   const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
   CompileOptions compile;
   compile.batch = o.batch;

@@ -114,7 +114,10 @@ TEST(CliDocument, has_every_command_and_flag_with_its_default_and_no_other) {
   const std::vector<std::string> names = commands();
   ASSERT_GE(names.size(), 9u);
   std::set<std::string> expected;
+  const std::string document = read_file(FT_SOURCE "/docs/cli.md");
   for (const std::string& command : names) {
+    EXPECT_NE(document.find("\n| [`" + command + "`](#ftrun-" + command + ") |"), std::string::npos)
+        << command << " is not in the table of commands";
     const Flags flags = flags_of_help(help_of({command, "--help"}));
     EXPECT_FALSE(flags.empty()) << command;
     EXPECT_EQ(text(flags_of_document(sections, command)), text(flags)) << "of ftrun " << command;

@@ -334,6 +334,62 @@ TEST_F(Ftrun, a_bad_image_stops_the_run_or_is_skipped_and_listed) {
   EXPECT_FALSE(fs::exists(*dir / "skipped/problems.txt"));
 }
 
+TEST_F(Ftrun, predict_and_explain_name_every_bad_file_or_leave_it_out) {
+  const fs::path mixed = *dir / "mixed";
+  fs::create_directories(mixed);
+  fs::copy(*dir / "demo/target/test/brick/0000.jpg", mixed / "good.jpg");
+  write_file(mixed / "bad1.jpg", "no image");
+  for (const char* verb : {"predict", "explain"}) {
+    const auto run = [&](const std::vector<std::string>& more) {
+      std::vector<std::string> args{verb, mixed.string(), "--weights", *dir / "source/best.h5"};
+      args.insert(args.end(), more.begin(), more.end());
+      if (std::string(verb) == "explain")
+        args.insert(args.end(), {"--out", (mixed.parent_path() / "cam.png").string()});
+      return ftrun(args);
+    };
+    fs::remove(mixed / "bad2.png");
+    expect_error(run({}), 2, "2105", "bad1.jpg");
+    write_file(mixed / "bad2.png", "");
+    const ProcessResult both = run({});
+    expect_error(both, 2, "2220", "bad1.jpg");
+    EXPECT_NE(both.err.find("bad2.png"), std::string::npos) << both.err;
+    const ProcessResult skipped = run({"--bad-images", "skip"});
+    EXPECT_EQ(skipped.status, 0) << skipped.err;
+    EXPECT_NE(skipped.err.find("skipped " + (mixed / "bad2.png").string()), std::string::npos);
+    EXPECT_NE(skipped.out.find("good.jpg"), std::string::npos) << skipped.out;
+  }
+}
+
+// A loss that is far above that of guessing is no success, finite as it may be.
+TEST_F(Ftrun, a_loss_far_above_that_of_guessing_is_said) {
+  const auto run = [&](const char* rate) {
+    const ProcessResult r = ftrun({"finetune",
+                                   "--model",
+                                   "alexnet-tv",
+                                   "--input-size",
+                                   "63",
+                                   "--data",
+                                   *dir / "demo/target",
+                                   "--out",
+                                   *dir / "far",
+                                   "--force",
+                                   "--epochs",
+                                   "1",
+                                   "--batch",
+                                   "12",
+                                   "--print",
+                                   "none",
+                                   "--lr",
+                                   rate,
+                                   "--clip",
+                                   "value=1"});
+    EXPECT_EQ(r.status, 0) << r.err;
+    return r.out.find("far above that of guessing, 1.3863") != std::string::npos;
+  };
+  EXPECT_TRUE(run("10"));
+  EXPECT_FALSE(run("1e-5"));
+}
+
 // More than a message shows: all of them are in a file, the run that is refused leaves nothing else, and the same
 // folder can be given again.
 TEST_F(Ftrun, many_bad_images_are_all_listed_in_a_file) {
@@ -378,6 +434,14 @@ TEST_F(Ftrun, flags_that_contradict_each_other_are_named) {
   expect_error(tune("drops", {"--drop-factor", "0.5"}), 2, "2005",
                "--drop-factor: is for --schedule step");
   expect_error(ftrun({"gradcheck", "--model", "alexnet", "--layer", "lrn"}), 2, "2005", "--layer");
+  expect_error(tune("parts", {"--micro-batch", "11"}), 2, "2005",
+               "--micro-batch: 11 images are more than the batch of 10");
+  // What is wrong on the command line is told before a device is looked for.
+  for (const char* verb : {"bench", "profile", "summary"})
+    expect_error(ftrun({verb, "--model", "resnet", "--device", "cuda"}), 2, "2020", "resnet50");
+  expect_error(ftrun({"finetune", "--model", "resnet", "--device", "cuda", "--data",
+                      *dir / "demo/target", "--out", *dir / "parts"}),
+               2, "2020", "resnet50");
 }
 
 TEST_F(Ftrun, a_loss_that_is_not_finite_stops_with_status_6_and_changes_nothing) {

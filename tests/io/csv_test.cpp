@@ -145,12 +145,12 @@ TEST(Csv, predictions_with_odd_names_stay_one_line_each) {
 
 TEST(Csv, skipped_files_have_their_reason_and_the_number_of_the_error) {
   const std::vector<BadFile> skipped{{"a.gif", "this is GIF, not supported", 2108},
-                                     {"b.jpg", "a link that leads nowhere"}};
+                                     {"b.jpg", "a link that leads nowhere", kLeadsNowhere}};
   const Rows rows = parse_csv(skipped_csv(skipped));
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[0], (std::vector<std::string>{"file", "reason", "error"}));
   EXPECT_EQ(rows[1], (std::vector<std::string>{"a.gif", "this is GIF, not supported", "2108"}));
-  EXPECT_EQ(rows[2], (std::vector<std::string>{"b.jpg", "a link that leads nowhere", ""}));
+  EXPECT_EQ(rows[2], (std::vector<std::string>{"b.jpg", "a link that leads nowhere", "2121"}));
 }
 
 TEST(MetricsLog, a_failure_is_a_line_of_json_alone) {

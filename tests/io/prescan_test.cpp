@@ -101,6 +101,16 @@ TEST(Prescan, skipping_has_a_limit_a_split) {
   EXPECT_HAS(prescan_error(tree, skip(0)), "E2221");
 }
 
+TEST(Prescan, every_split_over_the_limit_is_told_at_once) {
+  FolderTree tree;
+  tree.add({"train/ants/bad.jpg", "val/ants/bad.jpg"});
+  const std::string seen = prescan_error(tree, skip(0.1));
+  EXPECT_HAS(seen, "of the files are bad and 14.29 % of " + tree.path("val"));
+  EXPECT_HAS(seen, tree.path("train/ants/bad.jpg"));
+  EXPECT_HAS(seen, tree.path("val/ants/bad.jpg"));
+  EXPECT_HAS(seen, "raise --max-bad to 14.29 or more");
+}
+
 TEST(Prescan, the_limit_itself_is_allowed) {
   FolderTree tree;
   tree.add({"val/ants/bad1.jpg", "val/ants/bad2.jpg"});  // 2 of 8, exact in binary

@@ -53,6 +53,24 @@ TEST(RunFolder, another_run_is_refused_unless_forced_and_nothing_is_deleted) {
   EXPECT_EQ(number_of(dir / "other"), 0);
 }
 
+TEST(RunFolder, is_judged_before_it_is_made) {
+  test::TempDir dir;
+  const auto number = [&](const std::string& name, bool force = false) {
+    const std::vector<fs::path> inputs{dir / "data"};
+    const std::string seen = test::error_of([&] { refuse_run_folder(dir / name, force, inputs); });
+    return seen.substr(0, 5);
+  };
+  test::write_file(dir / "file", "x");
+  test::write_file(dir / "old/run.toml", "x");
+  fs::create_directories(dir / "data");
+  EXPECT_EQ(number("new"), "");
+  EXPECT_FALSE(fs::exists(dir / "new"));
+  EXPECT_EQ(number("file"), "E2070");
+  EXPECT_EQ(number("data/run"), "E2071");
+  EXPECT_EQ(number("old"), "E2072");
+  EXPECT_EQ(number("old", true), "");
+}
+
 TEST(RunFolder, file_in_the_way_and_dataset_are_refused) {
   test::TempDir dir;
   test::write_file(dir / "file", "x");

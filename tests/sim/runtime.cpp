@@ -266,6 +266,13 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
   return cudaSuccess;
 }
 
+cudaError_t cudaEventSynchronize(cudaEvent_t e) {
+  const Call call(__func__, Call::Kind::waits);
+  if (call.error() != cudaSuccess) return call.error();
+  if (!sim::is_handle(e)) return no_handle(__func__);
+  return e->op ? sim::force(e->op) : cudaSuccess;  // never recorded: no wait, as in CUDA
+}
+
 // The host's clock, between the ends of what ran before each event.
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   const Call call(__func__);
