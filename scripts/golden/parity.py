@@ -213,17 +213,17 @@ def run_case(network, name, rate, frozen, dropout):
             "f32_error": max(abs(a / b - 1) for a, b in zip(f32, exact)), "losses": exact}
 
 
-def text_of(value, depth=0):
-    """JSON with a line a tensor; numbers to eight digits, which is more than the bounds need."""
+def text_of(value):
+    """JSON with a line a tensor; numbers to nine digits, which is more than the bounds need."""
     if isinstance(value, float):
         return f"{value:.9g}"
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
-        return "[\n" + ",\n".join(text_of(v, depth + 1) for v in value) + "]"
+        return "[\n" + ",\n".join(text_of(v) for v in value) + "]"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(text_of(v) for v in value) + "]"
     if isinstance(value, dict):
-        gap = "\n" if any(isinstance(v, (dict, list)) for v in value.values()) else ""
-        return "{" + ",".join(f"{gap}{json.dumps(k)}:{text_of(v, depth + 2)}" for k, v in value.items()) + "}"
+        gap = "" if "samples" in value else "\n"
+        return "{" + ",".join(f"{gap}{json.dumps(k)}:{text_of(v)}" for k, v in value.items()) + "}"
     return json.dumps(value)
 
 

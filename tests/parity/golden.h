@@ -38,6 +38,8 @@ struct RunCase {  // some steps of SGD by PyTorch's rule, always on the same bat
   double head_factor = 1;
   uint64_t dropout_seed = 0;  // 0: dropout 0
   std::vector<double> losses;
+
+  bool drops() const { return dropout_seed != 0; }
 };
 
 struct Golden {

@@ -1,6 +1,7 @@
 // Running one case.
 #include "tests/parity/network_run.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "layers/pointwise.h"
@@ -32,7 +33,8 @@ Graph without_dropout(const Graph& graph) {
 Model drawn_model(const Golden& golden, const Images& images, const NetworkRun::Options& options) {
   Model model =
       build_model(find_model(golden.network), golden.classes, images.height, images.width);
-  if (!options.dropout) model.graph = without_dropout(model.graph);
+  const bool drops = std::ranges::any_of(golden.runs, &RunCase::drops);
+  if (drops && !options.dropout) model.graph = without_dropout(model.graph);
   TransferOptions transfer;
   transfer.pretrained = !options.unfreeze.empty();
   transfer.unfreeze = options.unfreeze;
@@ -106,7 +108,7 @@ std::vector<float> NetworkRun::logits() {
 }
 
 NetworkRun::Options options_of(const RunCase& run) {
-  return {Mode::training, run.dropout_seed != 0, run.unfreeze, run.head_factor};
+  return {Mode::training, run.drops(), run.unfreeze, run.head_factor};
 }
 
 std::vector<double> NetworkRun::train(const RunCase& run) {

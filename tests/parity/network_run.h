@@ -15,7 +15,9 @@ class NetworkRun {
  public:
   struct Options {
     Mode mode = Mode::inference;
-    bool dropout = false;       // false: every dropout has probability 0
+    // false: dropouts have probability 0, in a network whose golden file has a run with dropout; any other is built
+    // without dropouts, and has to be as it stands.
+    bool dropout = false;
     std::string unfreeze = {};  // what trains besides the head; empty: everything trains
     double head_factor = 1;
   };

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kLogits = 1e-5, kGradients = 1e-4, kStatistics = 1e-5, kLosses = 1e-4;
 
-const Device kCpu{Device::Kind::cpu};
+const Device kCpu{Device::Kind::cpu}, kRef{};
 
 Golden golden_of(const std::string& network) {
   return read_golden(std::string(FT_GOLDEN "/") + network + ".json");
@@ -124,6 +124,23 @@ TEST(LongParity, bvlc_alexnet_is_the_published_one) {
   expect_logits("alexnet", kCpu);
   expect_step("alexnet", kCpu);
   for (const char* run : {"all", "frozen", "dropout"}) expect_losses("alexnet", run);
+}
+
+TEST(SlowParity, vgg16_has_logits_gradients_and_losses_of_torchvision) {
+  expect_logits("vgg16", kCpu);
+  expect_step("vgg16", kCpu);
+  for (const char* run : {"all", "frozen", "dropout"}) expect_losses("vgg16", run);
+}
+
+TEST(SlowParity, vgg16_keras_drops_nothing_and_is_the_same_function) {
+  expect_step("vgg16-keras", kCpu);
+  expect_losses("vgg16-keras", "all");
+}
+
+// The plain loops, which every backend is judged by.
+TEST(SlowParity, the_reference_backend_has_the_gradients_of_torchvision) {
+  expect_step("alexnet-tv", kRef, 1);
+  expect_step("resnet50", kRef);
 }
 
 }  // namespace
