@@ -10,6 +10,7 @@ stdin. One configuration a process, so that its peak memory is that configuratio
 
 Modes, as ftrun's: train (all layers), head_only (the rest frozen and in eval mode), infer. The input is f32 pixels
 that are normalised already; ftrun's step does that as well. Weights are drawn: speed does not depend on them.
+--device cuda: the same on the first GPU (has not run on one yet); peak memory is then that of the GPU.
 Variants: eager (channels_last), compile (torch.compile; inference with frozen weights), optimized (inference:
 TorchScript, frozen, optimize_for_inference). bf16 is autocast in training, and the whole network in eager inference.
 """
@@ -28,6 +29,7 @@ arguments.add_argument("--model", default="resnet50", choices=["resnet50", "alex
 arguments.add_argument("--precision", default="f32", choices=["f32", "bf16"])
 arguments.add_argument("--mode", default="train", choices=["train", "head_only", "infer"])
 arguments.add_argument("--variant", default="eager", choices=["eager", "compile", "optimized"])
+arguments.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
 arguments.add_argument("--batch", type=int, default=32)
 arguments.add_argument("--threads", type=int, default=2)
 options = arguments.parse_args()
@@ -70,7 +72,7 @@ def head_of(network):
 
 def build_network():
     network = getattr(torchvision.models, options.model)(weights=None, num_classes=2)
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(options.device, memory_format=torch.channels_last)
     network.train(options.mode == "train")
     if options.mode == "head_only":
         network.requires_grad_(False)
@@ -79,14 +81,14 @@ def build_network():
 
 
 def make_training_step(network, pixels, bf16):
-    labels = torch.arange(options.batch) % 2
+    labels = (torch.arange(options.batch) % 2).to(options.device)
     criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=1e-4, momentum=0.9,
                                 weight_decay=1e-4)
     forward = torch.compile(network) if options.variant == "compile" else network
 
     def step():
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        with torch.autocast(options.device, dtype=torch.bfloat16, enabled=bf16):
             logits = forward(pixels)
         optimizer.zero_grad(set_to_none=True)
         criterion(logits.float(), labels).backward()
@@ -97,7 +99,7 @@ def make_training_step(network, pixels, bf16):
 
 def make_inference_step(network, pixels, bf16):
     if options.variant == "optimized":
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16, cache_enabled=False):
+        with torch.no_grad(), torch.autocast(options.device, dtype=torch.bfloat16, enabled=bf16, cache_enabled=False):
             forward = torch.jit.freeze(torch.jit.trace(network, pixels))
             if not bf16:  # knows f32 alone
                 forward = torch.jit.optimize_for_inference(forward)
@@ -109,7 +111,7 @@ def make_inference_step(network, pixels, bf16):
         autocast = False
 
     def step():
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast, cache_enabled=False):
+        with torch.no_grad(), torch.autocast(options.device, dtype=torch.bfloat16, enabled=autocast, cache_enabled=False):
             forward(pixels)
 
     return step
@@ -119,7 +121,7 @@ def make_step():
     if options.variant == "optimized" and options.mode != "infer":
         raise ValueError("optimize_for_inference does not train")
     network = build_network()
-    pixels = torch.randn(options.batch, 3, 224, 224).to(memory_format=torch.channels_last)
+    pixels = torch.randn(options.batch, 3, 224, 224).to(options.device, memory_format=torch.channels_last)
     make = make_inference_step if options.mode == "infer" else make_training_step
     return make(network, pixels, options.precision == "bf16")
 
@@ -129,8 +131,12 @@ def timed(step, count):
     for _ in range(count):
         start = time.perf_counter()
         step()
+        if options.device == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if options.device == "cuda":
+        peak = torch.cuda.max_memory_allocated()
     return {"seconds": seconds, "cpu_s": cpu_seconds() - before, "peak_bytes": peak}
 
 
