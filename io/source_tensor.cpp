@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "io/huge_pages.h"
+#include "tensor/dtype.h"
 #include "tensor/error.h"
 
 namespace ft {
@@ -54,17 +55,11 @@ float number_at(const std::byte* at, NumberType type, bool swapped, const std::s
     case NumberType::f16:
       return from_half(load<uint16_t>(at, swapped));
     case NumberType::bf16:
-      return std::bit_cast<float>(static_cast<uint32_t>(load<uint16_t>(at, swapped)) << 16);
+      return from_bf16(load<uint16_t>(at, swapped));
     default:
       break;
   }
-  const double value = load<double>(at, swapped);
-  const auto nearest = static_cast<float>(value);
-  if (static_cast<double>(nearest) != value && !std::isnan(value))
-    throw Error(2357, where,
-                fmt::format("holds the 64-bit number {}, which 32 bits cannot hold exactly", value),
-                "save it in 32 bits with its own tool");
-  return nearest;
+  return exact_float(load<double>(at, swapped), where);
 }
 
 bool is_row_major(const StridedNumbers& n) {
@@ -86,6 +81,15 @@ int64_t element_count(const std::vector<int64_t>& shape) {
     if (side > 0) count *= side;
   }
   return empty ? 0 : count;
+}
+
+float exact_float(double value, const std::string& where) {
+  const auto nearest = static_cast<float>(value);
+  if (static_cast<double>(nearest) != value && !std::isnan(value))
+    throw Error(2357, where,
+                fmt::format("holds the 64-bit number {}, which 32 bits cannot hold exactly", value),
+                "save it in 32 bits with its own tool");
+  return nearest;
 }
 
 std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape) {

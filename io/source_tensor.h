@@ -45,6 +45,8 @@ struct StridedNumbers {
 int64_t element_count(const std::vector<int64_t>& shape);
 // Strides of a row-major array.
 std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape);
+// `value` as 32-bit number; NaN stays NaN. Throws Error 2357 at `where` if there is none that is equal.
+float exact_float(double value, const std::string& where);
 // The numbers in row-major order. Throws Error 2357 at `where`; `type` is its name for the message.
 std::vector<float> read_numbers(const StridedNumbers& numbers, const std::string& type,
                                 const std::string& where);

@@ -122,15 +122,8 @@ Choice choose(std::vector<Candidate> all, const SourceFile& source, const Reques
 }
 
 InputRecipe recipe_of(const ModelInfo& info, const Published* published) {
-  const ModelRecipe& r = info.recipe;
-  InputRecipe recipe;
-  recipe.height = recipe.width = r.input_size;
-  recipe.resize = ResizeMode::crop;
-  recipe.short_side = published == nullptr ? r.short_side : published->short_side;
-  recipe.colour_order = r.bgr ? ColourOrder::bgr : ColourOrder::rgb;
-  recipe.scale = r.scale;
-  std::copy_n(r.mean, 3, recipe.mean.begin());
-  std::copy_n(r.deviation, 3, recipe.std.begin());
+  InputRecipe recipe = published_recipe(info, info.recipe.input_size, info.recipe.input_size);
+  if (published != nullptr) recipe.short_side = published->short_side;
   return recipe;
 }
 

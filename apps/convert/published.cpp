@@ -2,6 +2,7 @@
 #include "apps/convert/published.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 namespace ft::convert {
@@ -26,6 +27,21 @@ const Published* published_under(std::string_view file_name) {
 
 const Published* published_with(std::string_view sha256) {
   return at(std::ranges::find(kPublished, sha256.substr(0, 8), &Published::digits));
+}
+
+InputRecipe published_recipe(const ModelInfo& info, int height, int width) {
+  const ModelRecipe& r = info.recipe;
+  InputRecipe recipe;
+  recipe.height = height;
+  recipe.width = width;
+  recipe.resize = ResizeMode::crop;
+  recipe.short_side = static_cast<int>(
+      std::lround(static_cast<double>(std::max(height, width)) * r.short_side / r.input_size));
+  recipe.colour_order = r.bgr ? ColourOrder::bgr : ColourOrder::rgb;
+  recipe.scale = r.scale;
+  std::copy_n(r.mean, 3, recipe.mean.begin());
+  std::copy_n(r.deviation, 3, recipe.std.begin());
+  return recipe;
 }
 
 }  // namespace ft::convert

@@ -1,8 +1,12 @@
-// The published weight files that are known by their hash. torchvision puts the first 8 hexadecimal digits of a file's
-// SHA-256 into its name; the table holds no more than that. A constant table.
+// The published weight files that are known by their hash, and how published networks want their images. torchvision
+// puts the first 8 hexadecimal digits of a file's SHA-256 into its name; the table holds no more than that. A constant
+// table and pure functions.
 #pragma once
 
 #include <string_view>
+
+#include "io/input_recipe.h"
+#include "models/model.h"
 
 namespace ft::convert {
 
@@ -17,5 +21,8 @@ struct Published {
 // nullptr if there is none.
 const Published* published_under(std::string_view file_name);
 const Published* published_with(std::string_view sha256);
+
+// The recipe of a published network at this input size: its own short side in proportion.
+InputRecipe published_recipe(const ModelInfo& info, int height, int width);
 
 }  // namespace ft::convert

@@ -3,9 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "models/patterns.h"
 
 namespace ft::app {
@@ -19,21 +16,6 @@ std::vector<ExpectedTensor> expected_tensors(const Graph& graph) {
 }
 
 }  // namespace
-
-InputRecipe published_recipe(const ModelInfo& info, int height, int width) {
-  const ModelRecipe& r = info.recipe;
-  InputRecipe recipe;
-  recipe.height = height;
-  recipe.width = width;
-  recipe.resize = ResizeMode::crop;
-  recipe.short_side = static_cast<int>(
-      std::lround(static_cast<double>(std::max(height, width)) * r.short_side / r.input_size));
-  recipe.colour_order = r.bgr ? ColourOrder::bgr : ColourOrder::rgb;
-  recipe.scale = r.scale;
-  std::copy_n(r.mean, 3, recipe.mean.begin());
-  std::copy_n(r.deviation, 3, recipe.std.begin());
-  return recipe;
-}
 
 NormalizeSpec normalize_spec(const InputRecipe& recipe) {
   return {recipe.scale, recipe.mean, recipe.std, recipe.colour_order == ColourOrder::bgr};

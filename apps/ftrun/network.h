@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/convert/published.h"
 #include "io/weights.h"
 #include "io/weights_match.h"
 #include "layers/parameter_set.h"
@@ -20,8 +21,7 @@ struct Network {
   std::unique_ptr<ParameterSet> parameters;  // made last, when freezing is decided
 };
 
-// The recipe of a published network at this input size: its own short side in proportion.
-InputRecipe published_recipe(const ModelInfo& info, int height, int width);
+using convert::published_recipe;
 // How a backend turns pixels into the input of this recipe.
 NormalizeSpec normalize_spec(const InputRecipe& recipe);
 // "crop 224x224 of short side 256, RGB, /255, mean 0.485 …": one line for headers.
