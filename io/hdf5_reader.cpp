@@ -106,13 +106,14 @@ void Reader::fail(int number, std::string_view path, const std::string& seen,
 
 // The signature stands at 0, 512, 1024, 2048, ... Version 3 has a byte of flags that a writer sets
 // while it is at work.
-void Reader::check_superblock() const {
+void Reader::check_superblock() {
   const auto at = [&](size_t i) { return static_cast<uint8_t>(image_[i]); };
   for (size_t start = 0; start + 16 <= image_.size(); start = start == 0 ? 512 : start * 2) {
     if (std::memcmp(image_.data() + start, kSignature.data(), kSignature.size()) != 0) continue;
     if (at(start + 8) >= 3 && (at(start + 11) & 5) != 0)
       fail(2341, "", "the file is marked as open for writing: its writer crashed or still runs",
            "let the writer finish, or clear the mark of a copy with h5clear -s");
+    start_ = start;
     return;
   }
   fail(2340, "", "no HDF5 signature: this is not an HDF5 file", kOtherFile);
@@ -126,6 +127,11 @@ bool Reader::has(const std::string& path) const {
       return false;
   }
   return true;
+}
+
+bool Reader::is_group(const std::string& path) const {
+  const Lock lock;
+  return H5Iget_type(open(path, -1).get()) == H5I_GROUP;
 }
 
 // Every step of `path` must be an ordinary (hard) link.

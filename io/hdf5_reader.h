@@ -41,6 +41,9 @@ class Reader {
   // True if there is a link of this name; it may still be refused by the functions below.
   bool has(const std::string& path) const;
 
+  // True if there is a group of this name. Throws Error 2343, 2344 as info().
+  bool is_group(const std::string& path) const;
+
   // Names in a group: in order of creation where that is recorded, else sorted.
   // Throws Error 2343, 2344 a link that is not hard, 2350 more than `most`.
   std::vector<std::string> names(const std::string& group, size_t most) const;
@@ -65,6 +68,10 @@ class Reader {
   std::vector<std::string> attribute_names(const std::string& path, size_t most) const;
   bool has_attribute(const std::string& path, const std::string& name) const;
   std::string text_attribute(const std::string& path, const std::string& name) const;
+  // The same of fixed or variable length, at most `most` bytes, which Error 2350 says. Variable-length text is taken
+  // from the image by our own reader of heaps: libhdf5 believes their lengths.
+  std::string any_text_attribute(const std::string& path, const std::string& name,
+                                 size_t most) const;
   int64_t int_attribute(const std::string& path, const std::string& name) const;
   std::vector<double> number_attribute(const std::string& path, const std::string& name,
                                        size_t count) const;
@@ -72,7 +79,7 @@ class Reader {
  private:
   [[noreturn]] void fail(int number, std::string_view path, const std::string& seen,
                          const std::string& remedy) const;
-  void check_superblock() const;
+  void check_superblock();
   void check_links(const std::string& path) const;
   Id open(const std::string& path, int kind) const;
   Id open_dataset(const std::string& path, DatasetInfo* info) const;
@@ -84,7 +91,10 @@ class Reader {
   void read_attribute(const std::string& path, const Attribute& attribute, int64_t memory_type,
                       void* out) const;
 
+  std::string heap_text(const std::string& path, const Attribute& attribute, size_t most) const;
+
   std::span<const std::byte> image_;
+  size_t start_ = 0;  // of the signature: addresses count from here
   std::string file_;
   Checksums checksums_;
   int64_t id_ = -1;  // hid_t

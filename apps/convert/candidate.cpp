@@ -66,10 +66,15 @@ class Builder {
     return map.h() * map.w() == 1 ? Sides{} : Sides{map.c(), map.h(), map.w()};
   }
 
-  // Without its top a file of Keras lacks the classifier, and VGG16's all three matrices.
+  // Without its top a file of Keras lacks the classifier, and VGG16's all three matrices: this one and all behind it.
   bool may_lack(const Node& node) const {
-    return topless_ && node.layer->kind() == "linear" &&
-           find(source_name(c_.info->name, node.name, ParamRole::weight, c_.naming)) == nullptr;
+    if (!topless_ || node.layer->kind() != "linear") return false;
+    bool behind = false;
+    return std::ranges::all_of(graph().nodes(), [&](const Node& n) {
+      behind |= n.name == node.name;
+      return !behind || n.layer->kind() != "linear" ||
+             find(source_name(c_.info->name, n.name, ParamRole::weight, c_.naming)) == nullptr;
+    });
   }
 
   void add_node(const Node& node) {

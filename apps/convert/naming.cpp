@@ -36,6 +36,27 @@ std::string resnet_keras(const ResNetPlace& at) {
   return block + at.part.back() + (at.part.starts_with("conv") ? "_conv" : "_bn");
 }
 
+// "conv2d", "conv2d_1", ...
+std::string numbered(const char* layer_class, int n) {
+  return n == 0 ? layer_class : fmt::format("{}_{}", layer_class, n);
+}
+
+// Keras lists layers by their distance from the end: in a block with a projection, that comes before the third
+// convolution.
+std::string resnet_numbered(const ResNetPlace& at) {
+  static constexpr int kBlocks[] = {3, 4, 6, 3};
+  if (at.part == "fc") return "dense";
+  const bool conv = at.part.starts_with("conv") || at.part == "downsample.0";
+  const char* name = conv ? "conv2d" : "batch_normalization";
+  if (at.stage == 0) return name;
+  int n = 1;
+  for (int stage = 2; stage < at.stage; ++stage) n += 3 * kBlocks[stage - 2] + 1;
+  n += at.block == 0 ? 0 : 3 * at.block + 1;
+  if (at.part.starts_with("downsample")) return numbered(name, n + 2);
+  const int part = at.part.back() - '1';
+  return numbered(name, n + part + (part == 2 && at.block == 0 ? 1 : 0));
+}
+
 // The original names: Caffe's, which Keras 1 and MATLAB took over. `scale`: Caffe's layer of gamma and beta.
 std::string resnet_original(const ResNetPlace& at, bool scale) {
   const char* norm = scale ? "scale" : "bn";
@@ -59,12 +80,15 @@ std::string vgg(const std::string& node, Naming naming) {
   static constexpr const char* kCaffe[] = {"conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1",
                                            "conv3_2", "conv3_3", "conv4_1", "conv4_2", "conv4_3",
                                            "conv5_1", "conv5_2", "conv5_3"};
-  const bool keras = naming == Naming::keras;
+  const bool keras = naming == Naming::keras, by_number = naming == Naming::keras_numbered;
+  if (by_number && node.starts_with("classifier."))
+    return numbered("dense", (node.back() - '0') / 3);
   if (node == "classifier.0") return keras ? "fc1" : "fc6";
   if (node == "classifier.3") return keras ? "fc2" : "fc7";
   if (node == "classifier.6") return keras ? "predictions" : "fc8";
   const auto found = std::ranges::find(kIndex, std::stoi(node.substr(node.find('.') + 1)));
   FT_CHECK(found != std::end(kIndex), "VGG16 has no convolution " + node);
+  if (by_number) return numbered("conv2d", static_cast<int>(found - kIndex));
   return (keras ? kKeras : kCaffe)[found - kIndex];
 }
 
@@ -77,6 +101,7 @@ std::string layer_of(const std::string& model, const std::string& node, ParamRol
     return node;  // BVLC's AlexNet: our names are Caffe's and MATLAB's
   const ResNetPlace place = place_of(node);
   if (naming == Naming::keras) return resnet_keras(place);
+  if (naming == Naming::keras_numbered) return resnet_numbered(place);
   return resnet_original(place, naming == Naming::caffe && is_scale(role));
 }
 
@@ -125,8 +150,8 @@ std::vector<Naming> namings_of(SourceFormat format, const std::string& model) {
     case SourceFormat::safetensors:
       return {Naming::own};
     case SourceFormat::keras:
-      if (resnet) return {Naming::keras_old, Naming::keras};
-      if (keras_vgg) return {Naming::keras};
+      if (resnet) return {Naming::keras_old, Naming::keras, Naming::keras_numbered};
+      if (keras_vgg) return {Naming::keras, Naming::keras_numbered};
       break;
     case SourceFormat::matlab:
       if (alexnet || resnet || keras_vgg) return {Naming::matlab};
@@ -150,6 +175,7 @@ double source_epsilon(Naming naming) {
     case Naming::matlab:
       return kKerasOldEpsilon;
     case Naming::keras:
+    case Naming::keras_numbered:
       return kKerasEpsilon;
     case Naming::caffe:
       return kCaffeEpsilon;
@@ -164,6 +190,8 @@ std::string describe(Naming naming) {
     case Naming::keras_old:
     case Naming::keras:
       return "its names (Keras)";
+    case Naming::keras_numbered:
+      return "its numbered layers (Keras)";
     case Naming::matlab:
       return "its names (MATLAB)";
     case Naming::caffe:

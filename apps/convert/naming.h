@@ -13,8 +13,9 @@ enum class Naming : uint8_t {
   own,        // ours, which are torchvision's where torchvision has the network
   keras_old,  // "res2a_branch2a"; Keras 1 to 2.2
   keras,      // "conv2_block1_1_conv"
-  matlab,     // "res2a_branch2a"
-  caffe,      // "res2a_branch2a", with a layer "scale2a_branch2a" for gamma and beta
+  keras_numbered,  // "conv2d_1": by class and number in the order of Keras's list of layers; older .weights.h5
+  matlab,  // "res2a_branch2a"
+  caffe,   // "res2a_branch2a", with a layer "scale2a_branch2a" for gamma and beta
 };
 
 // Namings that files of this format have for this model; none: the program has no such network.

@@ -282,11 +282,11 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_flag("--tensors", out.inspect_tensors, "list every tensor");
 
   c = app.add_subcommand("convert", "a weight file of another program becomes one of ftrun");
-  c->add_option("in", out.convert.in, "a file of PyTorch or safetensors")->required();
+  c->add_option("in", out.convert.in, "a file of PyTorch, safetensors or Keras")->required();
   c->add_option("out", out.convert.out, "the weight file to write, OUT.h5")->required();
   c->add_option(
       "--model", out.convert.model,
-      "the network, where the file does not tell: alexnet, alexnet-tv, resnet50, resnet50-v1");
+      "the network, where the file does not tell: one of those of summary");
   c->add_flag("--tensors", out.convert.tensors, "list every tensor and what was done to it");
   c->add_option("--seed", out.convert.seed, "seed of a classifier that the file does not have")
       ->check(seed_value())
