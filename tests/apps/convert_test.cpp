@@ -1,6 +1,9 @@
 // ftrun convert: a network's weights, written as PyTorch and safetensors write them, come back bit for bit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "io/weights.h"
 #include "tests/apps/ftrun_case.h"
 #include "tests/io/source_samples.h"
@@ -93,6 +96,60 @@ TEST_F(Ftrun, convert_does_not_guess_and_takes_no_wrong_word) {
   write_file(file, as_safetensors(weights));
   expect_error(ftrun({"convert", file, out, "--model", "resnet50"}), 2, "2320", "bn1.running_mean");
   EXPECT_FALSE(fs::exists(out));
+}
+
+// C01, C02: what is no weight file is named for what it is, before anything is parsed.
+TEST_F(Ftrun, convert_names_what_is_no_weight_file) {
+  const std::string out = *dir / "no.h5";
+  expect_error(ftrun({"convert", *dir / "absent.pth", out}), 2, "2301", "absent.pth");
+  expect_error(ftrun({"convert", *dir / "demo", out}), 2, "2302", "demo");
+  const struct {
+    const char *content, *number, *said;
+  } kRows[] = {
+      {"", "2305", "x.pth"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "2351", "git lfs pull"},
+      {"<!DOCTYPE html><html></html>", "2351", "HTML"},
+      {"{\"message\": \"Not Found\"}", "2351", "JSON"},
+      {"\x1f\x8b\x08\x00gzip", "2351", "unpack"}};
+  for (const auto& row : kRows) {
+    write_file(*dir / "x.pth", row.content);
+    expect_error(ftrun({"convert", *dir / "x.pth", out}), 2, row.number, row.said);
+  }
+  expect_error(ftrun({"convert", *dir / "tuned/best.h5", out}), 2, "2351", "use it as it is");
+  EXPECT_FALSE(fs::exists(out));
+}
+
+// C03, C15: the content decides, not the name; and the output may be the input.
+TEST_F(Ftrun, convert_reads_the_whole_file_before_it_writes) {
+  const WeightFile original = load_weights(*dir / "tuned/best.h5");
+  const std::string file = *dir / "same.pth";
+  write_file(file, as_safetensors(original));
+  const ProcessResult r = ftrun({"convert", file, file, "--model", "resnet50"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("its name ends with .pth, but the content decides"), std::string::npos)
+      << r.out;
+  expect_same_network(load_weights(file), original);
+}
+
+// C11: numbers that no network has are refused, odd ones are said.
+TEST_F(Ftrun, convert_refuses_what_is_not_finite_and_warns_of_what_is_odd) {
+  const WeightFile original = load_weights(*dir / "tuned/best.h5");
+  const std::string file = *dir / "odd.safetensors", out = *dir / "odd.h5";
+  const auto converted = [&](const std::string& tensor, float value) {
+    WeightFile weights = original;
+    for (NamedTensor& t : weights.tensors)
+      if (t.name == tensor) std::fill(t.data.begin(), t.data.end(), value);
+    write_file(file, as_safetensors(weights));
+    return ftrun({"convert", file, out, "--model", "resnet50"});
+  };
+  expect_error(converted("conv1.weight", std::numeric_limits<float>::quiet_NaN()), 2, "2314",
+               "conv1.weight");
+  expect_error(converted("fc.bias", std::numeric_limits<float>::infinity()), 2, "2314", "fc.bias");
+  expect_error(converted("bn1.running_var", -1e-3F), 2, "2315", "bn1.running_var");
+  EXPECT_FALSE(fs::exists(out));
+  const ProcessResult zero = converted("layer1.0.conv1.weight", 0);
+  EXPECT_EQ(zero.status, 0) << zero.err;
+  EXPECT_NE(zero.out.find("warning     layer1.0.conv1.weight"), std::string::npos) << zero.out;
 }
 
 }  // namespace

@@ -106,6 +106,15 @@ TEST(Safetensors, ranges_cover_the_data_once_and_agree_with_the_shape) {
   EXPECT_EQ(number_of("{\"a\":" + one + ",\"b\":" + one + "}"), 2372);  // over each other
 }
 
+// C05
+TEST(Safetensors, every_cut_is_refused) {
+  const std::string whole = safetensors(entry("F32", "[2]", "[0,8]"), raw<float>({1, 2}));
+  for (size_t n = 0; n < whole.size(); ++n) {
+    const std::string cut = whole.substr(0, n);
+    EXPECT_NE(error_number([&] { open(cut); }), 0) << n;
+  }
+}
+
 TEST(Safetensors, metadata_is_text_to_text) {
   const std::string good = entry("F32", "[2]", "[0,8]").substr(1);
   EXPECT_EQ(number_of("{\"__metadata__\":{}," + good), 0);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "io/source_file.h"
 #include "io/zip_entries.h"
 #include "tests/io/source_samples.h"
@@ -85,6 +87,19 @@ TEST(TorchFile, other_number_types_are_converted_exactly_or_refused) {
   EXPECT_EQ(number_of(zipped(t, raw<int64_t>({1, 2}))), 2357);
 }
 
+// C46: a file says its byte order; one that says a third is refused.
+TEST(TorchFile, numbers_of_the_other_byte_order_are_turned) {
+  const auto with = [](const std::string& data, const std::string& order) {
+    return torch_zip(state_dict({tensor({6}, {1})}), {{"0", data}}, {{"archive/byteorder", order}});
+  };
+  std::string turned = kSix;
+  for (size_t i = 0; i < turned.size(); i += 4)
+    std::reverse(turned.begin() + i, turned.begin() + i + 4);
+  EXPECT_EQ(numbers_of(with(turned, "big")), (Floats{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(numbers_of(with(kSix, "little")), (Floats{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(number_of(with(kSix, "middle")), 2366);
+}
+
 TEST(TorchFile, wrapped_dictionaries_are_found_and_other_content_is_not) {
   using namespace test::pickle;
   const std::string tensors = state_dict({tensor({6}, {1})});
@@ -155,7 +170,20 @@ TEST(ZipEntries, contradictions_and_odd_kinds_are_refused) {
   EXPECT_EQ(number(test::zip({{"a", "1", 1}})), 2361);
   EXPECT_NE(number("x" + test::zip({{"a", "1"}})), 0);
   EXPECT_NE(number(test::zip({{"a", "1"}}) + "x"), 0);
+  const std::string two = test::zip({{"a", "1"}, {"b", "2"}});
+  EXPECT_EQ(number(two.substr(0, two.find("PK\x01\x02"))), 2360);  // no central directory
+  std::string sizes = two;
+  sizes[sizes.find("PK\x01\x02") + 24] = 2;  // another size than beside the entry
+  EXPECT_EQ(number(sizes), 2360);
   EXPECT_NE(number("PK\x03\x04"), 0);
+}
+
+// C44: torch.save stores; what is compressed is not unpacked.
+TEST(TorchFile, compressed_archives_are_refused) {
+  const std::string bytes =
+      test::zip({{"archive/data.pkl", test::pickle::program(state_dict({tensor({6}, {1})}))},
+                 {"archive/data/0", kSix, 0, 8}});
+  EXPECT_EQ(number_of(bytes), 2361);
 }
 
 TEST(SourceFile, content_decides_and_unknown_content_is_named) {
