@@ -8,6 +8,7 @@
 
 #include "io/content_kind.h"
 #include "io/keras_file.h"
+#include "io/mat_file.h"
 #include "io/safetensors_file.h"
 #include "io/torch_file.h"
 #include "tensor/error.h"
@@ -45,8 +46,8 @@ SourceFile open_source(std::span<const std::byte> bytes, const std::string& path
   const std::string_view text = text_of(bytes);
   if (text.starts_with("PK\x03\x04"sv)) return open_torch_zip(bytes, path);
   if (is_pickle(text)) return open_torch_stream(bytes, path);
-  if (is_hdf5(text) && !text.starts_with("ftrun-weights "sv) && !text.starts_with("MATLAB"sv))
-    return open_keras(bytes, path);
+  if (is_hdf5(text) && text.starts_with("MATLAB 7.3"sv)) return open_mat(bytes, path);
+  if (is_hdf5(text) && !text.starts_with("ftrun-weights "sv)) return open_keras(bytes, path);
   if (is_safetensors(text, path)) return open_safetensors(bytes, path);
   const ContentKind kind = content_kind(bytes);
   throw Error(2351, path, fmt::format("this is {}, not weights that can be converted", kind.what),

@@ -28,6 +28,7 @@ struct SourceFile {
   std::string what;  // "a PyTorch file (zip)"
   std::vector<SourceTensor> tensors;
   std::map<std::string, double> epsilon;  // of batch-norm layers, where the file says it
+  std::vector<double> input_mean = {};    // of R, G and B, 0 to 255, where the file says it
 };
 
 enum class NumberType : uint8_t { f32, f64, f16, bf16, other };

@@ -127,6 +127,16 @@ InputRecipe recipe_of(const ModelInfo& info, const Published* published) {
   return recipe;
 }
 
+// MATLAB's networks take R, G, B and subtract the mean of their own input layer.
+void make_rgb(InputRecipe& recipe, const std::vector<double>& mean) {
+  if (recipe.colour_order == ColourOrder::bgr) {
+    std::ranges::reverse(recipe.mean);
+    std::ranges::reverse(recipe.std);
+  }
+  recipe.colour_order = ColourOrder::rgb;
+  if (mean.size() == recipe.mean.size()) std::ranges::copy(mean, recipe.mean.begin());
+}
+
 // Reads the tensors of a chosen candidate.
 class Reader {
  public:
@@ -208,6 +218,7 @@ Conversion convert(const SourceFile& source, const Request& request) {
   out.known_by = choice.known_by;
   out.classes = candidate.model.classes;
   out.recipe = recipe_of(*candidate.info, choice.published);
+  if (candidate.naming == Naming::matlab) make_rgb(out.recipe, source.input_mean);
   out.skipped = candidate.skipped;
   out.epsilon = epsilon_note(candidate);
   Reader(candidate, tensors, request.seed).run(out);

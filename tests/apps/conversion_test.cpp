@@ -381,6 +381,19 @@ TEST(Conversion, keras_names_are_never_the_network_of_torchvision) {
             "the word of the user (--model)");
 }
 
+// The first kernels of MATLAB's networks read R, G, B, those of Caffe and Keras B, G, R.
+TEST(Conversion, networks_of_matlab_take_rgb_and_their_own_mean) {
+  Source source(SourceFormat::matlab, "resnet50-v1", Naming::matlab, 7, false);
+  const InputRecipe usual = convert(source.file, {"f", "", "", 1}).recipe;
+  EXPECT_EQ(usual.colour_order, ColourOrder::rgb);
+  EXPECT_EQ(usual.mean, (std::array<double, 3>{123.68, 116.779, 103.939}));
+  EXPECT_EQ(usual.scale, 1);
+  source.file.input_mean = {1, 2, 3};
+  EXPECT_EQ(convert(source.file, {"f", "", "", 1}).recipe.mean, (std::array<double, 3>{1, 2, 3}));
+  const Source keras(SourceFormat::keras, "resnet50-v1", Naming::keras, 7, false);
+  EXPECT_EQ(convert(keras.file, {"f", "", "", 1}).recipe.colour_order, ColourOrder::bgr);
+}
+
 TEST(Conversion, grouped_convolutions_and_flattened_maps_of_alexnet_keep_their_places) {
   const ModelInfo& info = find_model("alexnet");
   const Source source(SourceFormat::matlab, "alexnet", Naming::matlab, 7, true);
