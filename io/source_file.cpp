@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "io/caffe_file.h"
 #include "io/content_kind.h"
 #include "io/keras_file.h"
 #include "io/mat_file.h"
@@ -40,6 +41,13 @@ bool is_safetensors(std::string_view text, const std::string& path) {
          std::filesystem::path(path).extension() == ".safetensors";
 }
 
+// Messages of protobuf have no signature either: the name of the network, or a layer, comes first.
+bool is_caffe(std::string_view text, const std::string& path) {
+  return std::filesystem::path(path).extension() == ".caffemodel" &&
+         (text.starts_with("\x0a"sv) || text.starts_with("\x12"sv) ||
+          text.starts_with("\xa2\x06"sv));
+}
+
 }  // namespace
 
 SourceFile open_source(std::span<const std::byte> bytes, const std::string& path) {
@@ -49,6 +57,7 @@ SourceFile open_source(std::span<const std::byte> bytes, const std::string& path
   if (is_hdf5(text) && text.starts_with("MATLAB 7.3"sv)) return open_mat(bytes, path);
   if (is_hdf5(text) && !text.starts_with("ftrun-weights "sv)) return open_keras(bytes, path);
   if (is_safetensors(text, path)) return open_safetensors(bytes, path);
+  if (is_caffe(text, path)) return open_caffe(bytes, path);
   const ContentKind kind = content_kind(bytes);
   throw Error(2351, path, fmt::format("this is {}, not weights that can be converted", kind.what),
               text.starts_with("ftrun-weights "sv) ? "use it as it is: ftrun predict --weights FILE"

@@ -9,7 +9,7 @@
 
 namespace ft {
 
-// The tensors of a PyTorch, safetensors, Keras or MATLAB file. `path` is for messages.
+// The tensors of a PyTorch, safetensors, Keras, MATLAB or Caffe file. `path` is for messages.
 // Throws Error 2351 for any other content, naming it, and what the reader of its kind throws.
 SourceFile open_source(std::span<const std::byte> bytes, const std::string& path);
 

@@ -282,7 +282,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_flag("--tensors", out.inspect_tensors, "list every tensor");
 
   c = app.add_subcommand("convert", "a weight file of another program becomes one of ftrun");
-  c->add_option("in", out.convert.in, "a file of PyTorch, safetensors, Keras or MATLAB")->required();
+  c->add_option("in", out.convert.in, "a file of PyTorch, safetensors, Keras, MATLAB or Caffe")->required();
   c->add_option("out", out.convert.out, "the weight file to write, OUT.h5")->required();
   c->add_option(
       "--model", out.convert.model,
