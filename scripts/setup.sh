@@ -32,6 +32,7 @@ ft_packages=(
   'build must libtomlplusplus-dev                     -'
   'build must libssl-dev                              -'
   'build must zlib1g-dev                              -'
+  'build nice libcurl4t64|libcurl4                    -'
   'build nice libjpeg62-turbo-dev|libjpeg-turbo8-dev  -'
   'build must libgtest-dev                            -'
   'build must libbenchmark-dev                        -'

@@ -1,4 +1,4 @@
-// Names and hashes as torchvision/models/*.py publish them.
+// Names, hashes and sizes as torchvision/models/{alexnet,resnet,vgg}.py publish them ("url" and "_file_size").
 #include "apps/convert/published.h"
 
 #include <algorithm>
@@ -9,10 +9,11 @@ namespace ft::convert {
 namespace {
 
 constexpr Published kPublished[] = {
-    {"alexnet-owt-7be5be79.pth", "7be5be79", "alexnet-tv", "torchvision IMAGENET1K_V1", 256},
-    {"resnet50-0676ba61.pth", "0676ba61", "resnet50", "torchvision IMAGENET1K_V1", 256},
-    {"resnet50-11ad3fa6.pth", "11ad3fa6", "resnet50", "torchvision IMAGENET1K_V2", 232},
-    {"vgg16-397923af.pth", "397923af", "vgg16", "torchvision IMAGENET1K_V1", 256},
+    {"alexnet-owt-7be5be79.pth", "7be5be79", "alexnet-tv", "torchvision IMAGENET1K_V1", 256, 1,
+     233.087},
+    {"resnet50-0676ba61.pth", "0676ba61", "resnet50", "torchvision IMAGENET1K_V1", 256, 1, 97.781},
+    {"resnet50-11ad3fa6.pth", "11ad3fa6", "resnet50", "torchvision IMAGENET1K_V2", 232, 2, 97.790},
+    {"vgg16-397923af.pth", "397923af", "vgg16", "torchvision IMAGENET1K_V1", 256, 1, 527.796},
 };
 
 const Published* at(const Published* found) {
@@ -27,6 +28,11 @@ const Published* published_under(std::string_view file_name) {
 
 const Published* published_with(std::string_view sha256) {
   return at(std::ranges::find(kPublished, sha256.substr(0, 8), &Published::digits));
+}
+
+const Published* published_release(std::string_view model, int release) {
+  return at(std::ranges::find_if(
+      kPublished, [&](const Published& p) { return p.model == model && p.release == release; }));
 }
 
 InputRecipe published_recipe(const ModelInfo& info, int height, int width) {

@@ -282,15 +282,32 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_flag("--tensors", out.inspect_tensors, "list every tensor");
 
   c = app.add_subcommand("convert", "a weight file of another program becomes one of ftrun");
-  c->add_option("in", out.convert.in, "a file of PyTorch, safetensors, Keras, MATLAB or Caffe")->required();
+  c->add_option("in", out.convert.in, "a file of PyTorch, safetensors, Keras, MATLAB or Caffe")
+      ->required();
   c->add_option("out", out.convert.out, "the weight file to write, OUT.h5")->required();
-  c->add_option(
-      "--model", out.convert.model,
-      "the network, where the file does not tell: one of those of summary");
+  c->add_option("--model", out.convert.model,
+                "the network, where the file does not tell: one of those of summary");
   c->add_flag("--tensors", out.convert.tensors, "list every tensor and what was done to it");
   c->add_option("--seed", out.convert.seed, "seed of a classifier that the file does not have")
       ->check(seed_value())
       ->capture_default_str();
+
+  c = app.add_subcommand("fetch", "published weights from the network, checked and converted");
+  c->add_option("model", out.fetch.model, "alexnet-tv, resnet50 or vgg16")
+      ->check(one_of({"alexnet-tv", "resnet50", "vgg16"}))
+      ->required();
+  c->add_option("out", out.fetch.out, "the weight file to write, OUT.h5")->required();
+  c->add_option("--release", out.fetch.release, "torchvision's IMAGENET1K_V1 or, of resnet50, V2")
+      ->check(between(1, 2, "1 or 2"))
+      ->capture_default_str();
+  c->add_option("--url", out.fetch.url, "another address of the file");
+  c->add_option("--sha256", out.fetch.sha256,
+                "what the file's SHA-256 begins with, instead of the published digits")
+      ->check(hash_value());
+  c->add_option("--stall", out.fetch.stall_seconds, "seconds below 1 KiB/s that end the transfer")
+      ->check(between(1, 3600, "a whole number from 1 to 3600"))
+      ->capture_default_str();
+  c->add_flag("--keep", out.fetch.keep, "keep the fetched file beside OUT.h5");
 
   c = app.add_subcommand("gradcheck", "compare gradients with central differences in double");
   c->add_option("--model", out.gradcheck.model, "check a whole model");

@@ -30,13 +30,22 @@ struct Source {
   size_t tensors = 0, bytes = 0;
 };
 
-// A name that torchvision publishes promises a hash: nothing is parsed unless it is right.
-void check_published(const fs::path& path, const std::string& sha256) {
-  const convert::Published* published = convert::published_under(path.filename().string());
-  if (published == nullptr || sha256.starts_with(published->digits)) return;
-  throw Error(2352, path.string(),
+// What the file is called where it comes from.
+std::string name_of(const ConvertOptions& o) {
+  return o.name.empty() ? fs::path(o.in).filename().string() : o.name;
+}
+
+// A name that torchvision publishes, or a user, promises a hash: nothing is parsed unless it is right.
+std::string promised_digits(const ConvertOptions& o) {
+  const convert::Published* published = convert::published_under(name_of(o));
+  return !o.digits.empty() || published == nullptr ? o.digits : std::string(published->digits);
+}
+
+void check_hash(const ConvertOptions& o, const std::string& sha256, const std::string& digits) {
+  if (sha256.starts_with(digits)) return;
+  throw Error(2352, o.in,
               fmt::format("its SHA-256 is {}, that of the published {} begins with {}", sha256,
-                          published->file, published->digits),
+                          name_of(o), digits),
               "download it again, or give it another name if it is another file");
 }
 
@@ -116,15 +125,16 @@ Conversion read(const ConvertOptions& o, Source* source, std::string* note) {
   options.on_piece = [&](std::span<const std::byte> piece) { hash.push(piece); };
   const fs::path path = o.in;
   read_file_bytes(path, options, &file);
-  const bool promised = convert::published_under(path.filename().string()) != nullptr;
-  if (promised) check_published(path, source->sha256 = hash.hex());
+  const std::string digits = promised_digits(o);
+  const bool promised = !digits.empty();
+  if (promised) check_hash(o, source->sha256 = hash.hex(), digits);
   const SourceFile opened = open_source(file.bytes(), path.string());
   if (!promised) source->sha256 = hash.hex();
-  source->name = path.filename().string();
+  source->name = name_of(o);
   source->what = opened.what;
   source->tensors = opened.tensors.size();
   source->bytes = file.size();
-  *note = name_note(path, opened.format);
+  *note = name_note(source->name, opened.format);
   return convert::convert(opened, {path.string(), source->sha256, o.model, o.seed});
 }
 

@@ -141,6 +141,16 @@ CLI::Validator seed_value() {
                  "a whole number from 0 to 9223372036854775807");
 }
 
+CLI::Validator hash_value() {
+  return {[](std::string& text) {
+            const bool hex = text.find_first_not_of("0123456789abcdef") == std::string::npos;
+            return hex && text.size() >= 8 && text.size() <= 64
+                       ? std::string{}
+                       : "\"" + text + "\" is not 8 to 64 hexadecimal digits";
+          },
+          "", "hash"};
+}
+
 CLI::Validator one_of(const std::vector<std::string>& allowed) {
   return {[=](std::string& text) {
             if (std::ranges::find(allowed, text) != allowed.end()) return std::string{};

@@ -44,6 +44,7 @@ CLI::Validator batch_value();   // 1 to 65536
 CLI::Validator count_value();   // 1 to 1000000
 CLI::Validator size_value();    // 1 to 4096
 CLI::Validator seed_value();    // 0 to 2^63 - 1, what run.toml can hold
+CLI::Validator hash_value();    // 8 to 64 hexadecimal digits in lower case
 CLI::Validator one_of(const std::vector<std::string>& allowed);
 // Comma-separated names of pictures.
 CLI::Validator picture_list();

@@ -102,8 +102,15 @@ struct SummaryOptions {
 
 struct ConvertOptions {
   std::string in, out, model;
+  std::string name, digits;  // of fetched files: what to call it, and what its SHA-256 begins with
   bool tensors = false;
   uint64_t seed = 0;
+};
+
+struct FetchOptions {
+  std::string model, out, url, sha256;
+  int release = 1, stall_seconds = 30;
+  bool keep = false;
 };
 
 struct GradcheckOptions {
@@ -162,6 +169,7 @@ struct CommandLine {
   ExplainOptions explain;
   SummaryOptions summary;
   ConvertOptions convert;
+  FetchOptions fetch;
   GradcheckOptions gradcheck;
   BenchOptions bench;
   ProfileOptions profile;
