@@ -67,12 +67,13 @@ void expect_tensor(const SourceTensor& t, const std::string& name, const Sides& 
 }
 
 TEST(CaffeFile, layers_of_the_second_form_and_batch_norms) {
-  const SourceFile file = open(
+  const std::string bytes =
       net(layer("data", "Input", {}) +
           layer("conv1", "Convolution", {blob({2, 1, 1, 2}, {1, 2, 3, 4}), blob({2}, {5, 6})}) +
           layer("bn_conv1", "BatchNorm", {blob({2}, {8, 4}), blob({2}, {6, 2}), blob({1}, {4})}) +
           layer("scale_conv1", "Scale", {blob({2}, {1, 2}), blob({2}, {3, 4})}) +
-          layer("fc", "InnerProduct", {blob({1, 2}, {7, 8})})));
+          layer("fc", "InnerProduct", {blob({1, 2}, {7, 8})}));
+  const SourceFile file = open(bytes);
   EXPECT_EQ(file.format, SourceFormat::caffe);
   ASSERT_EQ(file.tensors.size(), 7u);
   expect_tensor(file.tensors[0], "conv1/weight", {2, 1, 1, 2}, {1, 2, 3, 4});
@@ -85,9 +86,10 @@ TEST(CaffeFile, layers_of_the_second_form_and_batch_norms) {
 }
 
 TEST(CaffeFile, layers_of_the_first_form_lose_the_sides_that_only_fill_up) {
-  const SourceFile file = open(net(
+  const std::string bytes = net(
       old_layer("conv1", {old_blob({2, 1, 1, 2}, {1, 2, 3, 4}), old_blob({1, 1, 1, 2}, {5, 6})}) +
-      old_layer("fc6", {old_blob({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6})})));
+      old_layer("fc6", {old_blob({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6})}));
+  const SourceFile file = open(bytes);
   ASSERT_EQ(file.tensors.size(), 3u);
   expect_tensor(file.tensors[0], "conv1/weight", {2, 1, 1, 2}, {1, 2, 3, 4});
   expect_tensor(file.tensors[1], "conv1/bias", {2}, {5, 6});
@@ -97,9 +99,10 @@ TEST(CaffeFile, layers_of_the_first_form_lose_the_sides_that_only_fill_up) {
 TEST(CaffeFile, epsilon_doubles_and_a_factor_of_zero) {
   const std::string epsilon = varint(139 << 3 | 2) + varint(5) + varint(3 << 3 | 5) + le(0.001F);
   const std::string doubles = field(8, raw<double>({0.5})) + field(7, field(1, varint(1)));
-  const SourceFile file = open(
+  const std::string bytes =
       net(field(100, field(1, std::string("bn")) + field(2, std::string("BatchNorm")) + epsilon +
-                         field(7, doubles) + field(7, blob({1}, {9})) + field(7, blob({1}, {0})))));
+                         field(7, doubles) + field(7, blob({1}, {9})) + field(7, blob({1}, {0}))));
+  const SourceFile file = open(bytes);
   EXPECT_EQ(file.epsilon.at("bn"), static_cast<double>(0.001F));
   EXPECT_EQ(file.tensors[0].read(), Floats{0});  // as Caffe: nothing was averaged yet
 }

@@ -54,7 +54,8 @@ TEST(MatFile, arrays_get_layer_role_and_the_shape_of_the_parameter) {
   mat.array("bn2a_branch2a_gamma", {1, 1, 64});
   mat.array("bn2a_branch2a_variance", {1, 1, 64});
   mat.array("something", {2, 2});
-  const SourceFile file = open(mat.bytes());
+  const std::string bytes = mat.bytes();
+  const SourceFile file = open(bytes);
   EXPECT_EQ(file.format, SourceFormat::matlab);
   const std::vector<std::pair<std::string, Sides>> expected = {
       {"conv1/weight", {96, 3, 12, 11}},
