@@ -1,4 +1,4 @@
-// Opening backends: ref lives in this library, vendor backends are plugins found beside it.
+// Opening backends: ref lives in this library, vendor backends are plugins (plugin.h).
 // A plugin stays open until the process ends: vendor libraries do not survive being unloaded.
 #include "tensor/backend.h"
 
@@ -6,40 +6,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <vector>
-
+#include "tensor/plugin.h"
 #include "tensor/ref/ref.h"
 
 namespace ft {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Where a plugin may lie: beside the program and this library (build tree), or installed.
-std::vector<std::string> plugin_folders() {
-  std::vector<std::string> folders;
-  const auto add = [&](const fs::path& folder) {
-    std::error_code fault;
-    const std::string real = fs::canonical(folder, fault).string();
-    if (fault) return;
-    if (std::find(folders.begin(), folders.end(), real) == folders.end()) folders.push_back(real);
-  };
-  std::error_code fault;
-  const fs::path program = fs::read_symlink("/proc/self/exe", fault).parent_path();
-  Dl_info self{};
-  fs::path library = program;
-  if (dladdr(reinterpret_cast<const void*>(&make_backend), &self) != 0 && self.dli_fname != nullptr)
-    library = fs::path(self.dli_fname).parent_path();
-  for (const fs::path& origin : {program, library}) {
-    add(origin);
-    add(origin / "../lib/ft");
-  }
-  add(library / "ft");
-  return folders;
-}
 
 std::string last_dl_error() {
   const char* text = dlerror();
@@ -48,44 +19,16 @@ std::string last_dl_error() {
 
 std::unique_ptr<Backend> open_plugin(const std::string& file, const Device& device,
                                      const BackendOptions& options, const std::string& remedy) {
-  const std::vector<std::string> folders = plugin_folders();
-  for (const std::string& folder : folders) {
-    const std::string path = fs::path(folder) / file;
-    std::error_code fault;
-    if (!fs::exists(path, fault)) continue;
-    void* plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (plugin == nullptr) throw Error(3003, path, last_dl_error(), remedy);
-    void* make = dlsym(plugin, "ft_make_backend");
-    if (make == nullptr) throw Error(3004, path, "it is not a backend of this program", remedy);
-    Backend* backend = reinterpret_cast<MakeBackendFunction*>(make)(device.index, &options);
-    return std::unique_ptr<Backend>(backend);
-  }
-  throw Error(3002, "--device " + device.str(),
-              fmt::format("{} is not in {}", file, fmt::join(folders, ", ")), remedy);
-}
-
-// CUDA libraries in unusual folders (FT_CUDA_LIB_DIRS, separated by ':'): opened by full path
-// first, so that the plugin's own references find them by name. Versioned names are all that wheels
-// carry.
-void preload_cuda_libraries() {
-  const char* text = std::getenv("FT_CUDA_LIB_DIRS");
-  if (text == nullptr) return;
-  std::string_view rest = text;
-  std::vector<fs::path> folders;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find(':'), rest.size());
-    if (end > 0) folders.emplace_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  // In this order, since each of them needs those before it.
-  for (const std::string_view stem :
-       {"libcudart.so", "libcublasLt.so", "libcublas.so", "libcudnn.so"})
-    for (const fs::path& folder : folders) {
-      std::error_code fault;
-      for (const auto& entry : fs::directory_iterator(folder, fault))
-        if (entry.path().filename().string().starts_with(stem))
-          dlopen(entry.path().c_str(), RTLD_LAZY | RTLD_GLOBAL);
-    }
+  const std::string path = find_plugin(file);
+  if (path.empty())
+    throw Error(3002, "--device " + device.str(),
+                fmt::format("{} is not in {}", file, fmt::join(plugin_folders(), ", ")), remedy);
+  void* plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (plugin == nullptr) throw Error(3003, path, last_dl_error(), remedy);
+  void* make = dlsym(plugin, "ft_make_backend");
+  if (make == nullptr) throw Error(3004, path, "it is not a backend of this program", remedy);
+  return std::unique_ptr<Backend>(
+      reinterpret_cast<MakeBackendFunction*>(make)(device.index, &options));
 }
 
 std::unique_ptr<Backend> open_cuda(const Device& device, const BackendOptions& options) {
