@@ -4,11 +4,11 @@
 // of the additions depends on the shape alone.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "tensor/cuda/launch.cuh"
 #include "tensor/cuda/shared_array.cuh"
+#include "tensor/cuda/sizes.h"
 
 namespace ft::cuda {
 
@@ -16,16 +16,6 @@ template <int count>
 struct Sums {
   float v[count];
 };
-
-inline int64_t bands_of(int64_t rows) {
-  constexpr int64_t kLeastRows = 64, kMostBands = 256;
-  return std::clamp<int64_t>(rows / kLeastRows, 1, kMostBands);
-}
-
-template <int count>
-size_t band_bytes(int64_t rows, int64_t columns) {
-  return static_cast<size_t>(bands_of(rows) * columns) * sizeof(Sums<count>);
-}
 
 constexpr int kBandColumns = 32, kBandRows = 8;  // threads of a block: across and down
 
@@ -51,7 +41,7 @@ __global__ void band_kernel(Term term, int64_t rows, int64_t columns,
   partial[band * columns + column] = sum;
 }
 
-// Queues it; `partial` has band_bytes<count>().
+// Queues it; `partial` has band_bytes(rows, columns, count).
 template <int count, class Term>
 void sum_bands(cudaStream_t s, const Term& term, int64_t rows, int64_t columns,
                Sums<count>* partial) {

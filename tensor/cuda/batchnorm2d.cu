@@ -5,7 +5,7 @@
 #include "tensor/cuda/bands.cuh"
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
-#include "tensor/cuda/scratch.h"
+#include "tensor/cuda/sizes.h"
 
 namespace ft::cuda {
 namespace {
@@ -175,15 +175,8 @@ class CudaBatchNorm2d final : public BatchNorm2dPlan {
   }
 
   const TensorSpec& y_spec() const override { return spec_.x; }
-  size_t aux_bytes() const override {
-    const size_t mask = has_mask() ? static_cast<size_t>(spec_.x.shape.elements()) : 0;
-    return spec_.passes.any_backward() ? statistics_bytes() + mask : 0;
-  }
-  size_t workspace_bytes() const override {
-    Scratch scratch;
-    parts(scratch);
-    return scratch.bytes();
-  }
+  size_t aux_bytes() const override { return cuda::aux_bytes(spec_); }
+  size_t workspace_bytes() const override { return cuda::workspace_bytes(spec_); }
   std::string describe(PassKind) const override { return "cuda:batchnorm2d"; }
 
   void forward(StreamRef s, const Tensor& x, const Tensor& residual, const BatchNormParams& params,
@@ -198,13 +191,11 @@ class CudaBatchNorm2d final : public BatchNorm2dPlan {
     float* statistics;  // where there is no aux; the shares of the gradients in the backward pass
   };
   Parts parts(Scratch& scratch) const {
-    auto* partial = static_cast<Sums<2>*>(scratch.take(band_bytes<2>(M, C)));
-    return {partial, static_cast<float*>(scratch.take(statistics_bytes()))};
+    auto* partial = static_cast<Sums<2>*>(scratch.take(band_bytes(spec_)));
+    return {partial, static_cast<float*>(scratch.take(statistics_bytes(spec_)))};
   }
-  size_t statistics_bytes() const { return static_cast<size_t>(2 * C) * sizeof(float); }
-  bool has_mask() const { return spec_.relu && spec_.add_residual && spec_.passes.any_backward(); }
   uint8_t* mask_in(const Tensor& aux) const {
-    return has_mask() ? static_cast<uint8_t*>(aux.data()) + statistics_bytes() : nullptr;
+    return has_mask(spec_) ? static_cast<uint8_t*>(aux.data()) + statistics_bytes(spec_) : nullptr;
   }
   Channels channels(const float* statistics, const BatchNormParams& p) const {
     return {statistics, statistics + C, p.gamma.as<float>(), p.beta.as<float>()};

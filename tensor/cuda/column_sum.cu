@@ -24,8 +24,6 @@ __global__ void add_bands_kernel(const Sums<1>* __restrict__ partial, int64_t ba
 
 }  // namespace
 
-size_t column_sum_bytes(int64_t rows, int64_t columns) { return band_bytes<1>(rows, columns); }
-
 void column_sum(cudaStream_t s, DType type, const void* x, int64_t rows, int64_t columns,
                 float* sum, void* workspace) {
   if (columns == 0) return;

@@ -7,7 +7,7 @@
 #include "tensor/cuda/conv2d_graph.h"
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/kernels.h"
-#include "tensor/cuda/scratch.h"
+#include "tensor/cuda/sizes.h"
 
 namespace ft::cuda {
 namespace {
@@ -55,10 +55,8 @@ CudaConv2d::CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec)
   const EngineRules rules = rules_for(spec.numerics);
   const auto prepare = [&](PassKind pass, size_t own_bytes) {
     plan(pass).emplace(make_conv2d_plan(target, spec, pass, rules));
-    Scratch scratch;
-    scratch.take(own_bytes);
-    scratch.take(plan(pass)->workspace_bytes());
-    workspace_bytes_ = std::max(workspace_bytes_, scratch.bytes());
+    workspace_bytes_ =
+        std::max(workspace_bytes_, scratch_bytes({own_bytes, plan(pass)->workspace_bytes()}));
   };
   prepare(PassKind::forward, 0);
   if (spec.passes.backward_data) prepare(PassKind::backward_data, 0);

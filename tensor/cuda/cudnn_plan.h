@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tensor/cuda/handles.h"
+#include "tensor/cuda/sizes.h"
 #include "tensor/ops/plan.h"
 
 namespace ft::cuda {
@@ -88,8 +89,7 @@ class PlanTarget {
 struct EngineRules {
   bool deterministic = true;
   bool tensor_cores = true;  // false for f32 without TF32
-  size_t workspace_limit = kWorkspaceLimit;
-  static constexpr size_t kWorkspaceLimit = size_t{256} << 20;
+  size_t workspace_limit = kConvolutionWorkspace;
 };
 EngineRules rules_for(const NumericsPolicy& numerics);
 

@@ -32,8 +32,8 @@ void softmax_cross_entropy_backward(cudaStream_t s, const Tensor& probability, c
 void halt_unless_finite(cudaStream_t s, const Tensor& x, const Tensor& state);
 
 // column_sum.cu: sum[c] = sum over r of x[r,c], x {rows, columns} in memory order, sum in f32; the
-// gradient of a bias. The order of the additions depends on the shape alone.
-size_t column_sum_bytes(int64_t rows, int64_t columns);  // of workspace
+// gradient of a bias. The order of the additions depends on the shape alone. `workspace` has
+// column_sum_bytes() of sizes.h.
 void column_sum(cudaStream_t s, DType type, const void* x, int64_t rows, int64_t columns,
                 float* sum, void* workspace);
 

@@ -3,13 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "tensor/cuda/sizes.h"
 #include "tensor/error.h"
 
 namespace ft::cuda {
 namespace {
 
-constexpr size_t kWorkspaceLimit = size_t{32} << 20;  // what cuBLAS itself takes on Hopper
-constexpr uint32_t kAlignment16 = 16;                 // of every tensor (tensor/ops/plan.h)
+constexpr uint32_t kAlignment16 = 16;  // of every tensor (tensor/ops/plan.h)
 
 cudaDataType_t type_of(DType type) {
   FT_CHECK(type == DType::f32 || type == DType::bf16, "matrix products take f32 and bf16");
@@ -63,7 +63,7 @@ LtProduct::LtProduct(cublasLtHandle_t handle, const ProductSpec& spec) {
 
   UniqueHandle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
   FT_CUBLAS(cublasLtMatmulPreferenceCreate(preference.receive()));
-  prefer(preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceLimit);
+  prefer(preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kProductWorkspace);
   prefer(preference.get(), CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
          uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
   for (auto name :

@@ -12,7 +12,7 @@
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/kernels.h"
 #include "tensor/cuda/lt_product.h"
-#include "tensor/cuda/scratch.h"
+#include "tensor/cuda/sizes.h"
 
 namespace ft::cuda {
 namespace {
@@ -40,8 +40,6 @@ class CudaMatmul final : public MatmulPlan {
   // The elements of `t` in the form `wanted`: its own memory where it has that form, else a copy in
   // `scratch`.
   void* in_form(cudaStream_t s, const Tensor& t, const TensorSpec& wanted, Scratch& scratch) const;
-  // Bytes of that copy.
-  static size_t form_bytes(const TensorSpec& t, const TensorSpec& wanted);
 
   CudaBackend& backend_;
   const MatmulSpec spec_;
@@ -64,32 +62,23 @@ CudaMatmul::CudaMatmul(CudaBackend& backend, const MatmulSpec& spec)
   backend.require(spec.x.dtype, "matmul");
   const int64_t N = spec.x.shape.n(), I = spec.in(), O = spec.out;
   const bool tf32 = spec.numerics.tf32;
-  const auto prepare = [&](PassKind pass, const ProductSpec& p,
-                           std::initializer_list<size_t> copies) {
+  const auto prepare = [&](PassKind pass, const ProductSpec& p, size_t copy, size_t other = 0) {
     product(pass).emplace(backend.cublas(), p);
-    Scratch scratch;
-    for (size_t bytes : copies) scratch.take(bytes);
-    scratch.take(product(pass)->workspace_bytes());
-    workspace_bytes_ = std::max(workspace_bytes_, scratch.bytes());
+    workspace_bytes_ =
+        std::max(workspace_bytes_, scratch_bytes({copy, other, product(pass)->workspace_bytes()}));
   };
   const DType type = spec.x.dtype;
   const size_t x_copy = form_bytes(spec.x, x_plain_), dy_copy = form_bytes(y_, dy_plain_);
   prepare(PassKind::forward, {O, N, I, true, false, type, spec.y_dtype, spec.bias, spec.relu, tf32},
-          {x_copy});
+          x_copy);
   if (spec.passes.backward_data)
     prepare(PassKind::backward_data, {I, N, O, false, false, type, type, false, false, tf32},
-            {dy_copy, x_copy});
+            dy_copy, x_copy);
   if (spec.passes.backward_weights) {
     prepare(PassKind::backward_weights,
-            {I, O, N, false, true, type, DType::f32, false, false, tf32}, {x_copy, dy_copy});
+            {I, O, N, false, true, type, DType::f32, false, false, tf32}, x_copy, dy_copy);
     workspace_bytes_ = std::max(workspace_bytes_, column_sum_bytes(N, O));
   }
-}
-
-size_t CudaMatmul::form_bytes(const TensorSpec& t, const TensorSpec& wanted) {
-  const bool same_order =
-      t.layout == Layout::plain || (t.layout == Layout::nhwc && t.shape.h() * t.shape.w() == 1);
-  return t.dtype == wanted.dtype && same_order ? 0 : wanted.bytes();
 }
 
 void* CudaMatmul::in_form(cudaStream_t s, const Tensor& t, const TensorSpec& wanted,

@@ -4,6 +4,7 @@
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
 #include "tensor/cuda/launch.cuh"
+#include "tensor/cuda/sizes.h"
 
 namespace ft::cuda {
 namespace {
@@ -159,9 +160,7 @@ class CudaPool2d final : public Pool2dPlan {
 
   const TensorSpec& y_spec() const override { return y_; }
   // One byte an output: which tap of its window was the maximum.
-  size_t aux_bytes() const override {
-    return max_ && backward_ ? static_cast<size_t>(y_.shape.elements()) : 0;
-  }
+  size_t aux_bytes() const override { return max_ && backward_ ? max_pool_aux_bytes(y_.shape) : 0; }
   std::string describe(PassKind) const override {
     return max_ ? "cuda:max_pool" : "cuda:average_pool";
   }

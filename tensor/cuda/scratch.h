@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 
 #include "tensor/tensor.h"
 
@@ -37,5 +38,12 @@ class Scratch {
   std::byte* base_ = nullptr;
   size_t size_ = 0, used_ = 0;
 };
+
+// Workspace for parts of these sizes, taken in this order.
+inline size_t scratch_bytes(std::initializer_list<size_t> parts) {
+  Scratch scratch;
+  for (size_t bytes : parts) scratch.take(bytes);
+  return scratch.bytes();
+}
 
 }  // namespace ft::cuda

@@ -43,8 +43,4 @@ void* WeightReader::get(cudaStream_t s, const Tensor& master, uint64_t version, 
   return copy_->memory.data();
 }
 
-size_t WeightReader::copy_bytes(Layout master) const {
-  return wanted_.dtype == DType::f32 && wanted_.layout == master ? 0 : wanted_.bytes();
-}
-
 }  // namespace ft::cuda

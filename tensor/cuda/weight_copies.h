@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "tensor/ops/plan.h"
+#include "tensor/cuda/sizes.h"
 
 namespace ft::cuda {
 
@@ -48,7 +48,7 @@ class WeightReader {
   // `master` for the first time.
   void* get(cudaStream_t s, const Tensor& master, uint64_t version, uint64_t capture);
   // Of the copy, where the master is f32 in the layout `master`.
-  size_t copy_bytes(Layout master) const;
+  size_t copy_bytes(Layout master) const { return cuda::copy_bytes(wanted_, master); }
 
  private:
   WeightCopies* copies_ = nullptr;

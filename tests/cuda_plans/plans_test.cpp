@@ -79,7 +79,7 @@ class Checker {
         std::printf("%-72s %11zu bytes %5.0f ms  %s\n", name.c_str(), plan.workspace_bytes(),
                     ms.count(), plan.describe().c_str());
       if (!plan.deterministic()) fault(name, "not deterministic: " + plan.describe());
-      if (plan.workspace_bytes() > cuda::EngineRules::kWorkspaceLimit)
+      if (plan.workspace_bytes() > cuda::kConvolutionWorkspace)
         fault(name, "workspace of " + std::to_string(plan.workspace_bytes()) + " bytes");
       const bool tensor_cores = plan.describe().find("tensor-core") != std::string::npos;
       if (tensor_cores && !rules_.tensor_cores)
