@@ -25,6 +25,10 @@ run("${WORK}/moved/bin/ftrun" summary --model alexnet-tv --plan)  # opens the pl
 if(NOT output MATCHES "arena")
   message(FATAL_ERROR "the installed program has no plan:\n${output}")
 endif()
+run("${WORK}/moved/bin/ftrun" plan --gpu h100 --model alexnet-tv --batch 2)
+if(NOT output MATCHES "largest batch")
+  message(FATAL_ERROR "the installed program plans nothing for a GPU:\n${output}")
+endif()
 run("${CMAKE_COMMAND}" -S "${ROOT}/apps/example" -B "${WORK}/example" "-DCMAKE_CXX_COMPILER=${CXX}"
     "-DCMAKE_PREFIX_PATH=${WORK}/moved;${PREFIX_PATH}" -DCMAKE_BUILD_TYPE=Release)
 run("${CMAKE_COMMAND}" --build "${WORK}/example")

@@ -21,6 +21,9 @@ plant(models/net.cpp "#include \"layers/layer.h\"")
 plant(optim/sgd.cpp "#include \"layers/parameter.h\"")
 plant(io/store.h "#pragma once" "#include \"tensor/tensor.h\"" "#include <hdf5.h>")
 plant(apps/main.cpp "#include \"io/store.h\"" "#include \"tensor/ref/ref.h\"" "#include <CLI/CLI.hpp>")
+plant(tensor/cuda/sizes.h "#pragma once" "#include \"tensor/ops/conv2d.h\"")
+plant(apps/plan/engines.h "#pragma once" "#include \"tensor/cuda/sizes.h\"")
+plant(apps/ftrun/plan.cpp "#include \"apps/plan/engines.h\"")
 plant(tests/any_test.cpp "#include \"tensor/cpu/cpu.h\"")
 
 # Faults: file, include line, what the test must say.
@@ -32,6 +35,8 @@ plant(optim/wide.cpp "#include \"layers/layer.h\"")
 plant(models/file.cpp "#include \"io/store.h\"")
 plant(io/net.cpp "#include \"layers/parameter.h\"")
 plant(apps/backend.cpp "#include \"tensor/cpu/cpu.h\"")
+plant(apps/ftrun/sizes.cpp "#include \"tensor/cuda/sizes.h\"")
+plant(apps/plan/step.cpp "#include \"layers/parameter.h\"")
 plant(apps/store.cpp "#include <hdf5.h>")
 plant(io/relative.cpp "#include \"store.h\"")
 plant(layers/naked.h "#include \"tensor/tensor.h\"")
@@ -44,6 +49,8 @@ set(expected
     "models/file.cpp: may not include \"io/store.h\""
     "io/net.cpp: may not include \"layers/parameter.h\""
     "apps/backend.cpp: may not include \"tensor/cpu/cpu.h\""
+    "apps/ftrun/sizes.cpp: may not include \"tensor/cuda/sizes.h\""
+    "apps/plan/step.cpp: may not include \"layers/parameter.h\""
     "apps/store.cpp: may not include <hdf5.h>"
     "io/relative.cpp: \"store.h\" is no file of the tree"
     "layers/naked.h: no #pragma once")

@@ -3,7 +3,8 @@
 #
 # tensor <- layers <- models; tensor <- io; tensor + layers/parameter.h, parameter_set.h <- optim; all <- apps, tests,
 # bench. The framework is one shared library, so a wrong direction would link; this test is what refuses it. Also
-# refused: backend folders named from outside (a backend is reached through make_backend), vendor headers outside their
+# refused: backend folders named from outside (a backend is reached through make_backend; apps/plan plans as the CUDA
+# backend does, and shares its sizes and graph builders), vendor headers outside their
 # own folder, quoted includes that are no file of the tree, and a header without #pragma once.
 cmake_minimum_required(VERSION 3.22)
 
@@ -15,10 +16,11 @@ set(may_layers        "^tensor/ops/|^tensor/[^/]+$|^layers/")
 set(may_optim         "^tensor/ops/|^tensor/[^/]+$|^layers/parameter(_set)?\\.h$|^optim/")
 set(may_models        "^tensor/ops/|^tensor/[^/]+$|^layers/|^models/")
 set(may_io            "^tensor/ops/|^tensor/[^/]+$|^io/")
+set(may_apps/plan     "^tensor/(cuda|ops)/|^tensor/[^/]+$|^(io|apps/plan)/")
 set(may_apps          "^tensor/(ops|ref)/|^tensor/[^/]+$|^(layers|optim|models|io|apps)/")
 set(may_tests         ".")
 set(may_bench         ".")
-set(folders tensor/cpu tensor/cuda tensor layers optim models io apps tests bench)
+set(folders tensor/cpu tensor/cuda tensor layers optim models io apps/plan apps tests bench)
 
 # Bracketed includes that belong to some folders alone.
 set(vendors onednn cuda hdf5 cli)

@@ -7,6 +7,7 @@
 #include "apps/ftrun/config_args.h"
 #include "apps/ftrun/flag_values.h"
 #include "apps/ftrun/op_choice.h"
+#include "apps/plan/gpu.h"
 #include "models/model.h"
 
 namespace ft::app {
@@ -21,14 +22,18 @@ std::string model_names() {
   return text;
 }
 
+void add_precision(CLI::App* app, CommonOptions& o) {
+  app->add_option("--precision", o.precision, "f32, tf32 or bf16")
+      ->check(one_of({"f32", "tf32", "bf16"}))
+      ->capture_default_str();
+}
+
 void add_common(CLI::App* app, CommonOptions& o) {
   app->add_option("--device", o.device, "auto, cpu, cuda, cuda:N or ref")->capture_default_str();
   app->add_option("--threads", o.threads, "compute threads on the CPU; 0: all cores")
       ->check(between(0, 1024, "a whole number from 0 to 1024"))
       ->capture_default_str();
-  app->add_option("--precision", o.precision, "f32, tf32 or bf16")
-      ->check(one_of({"f32", "tf32", "bf16"}))
-      ->capture_default_str();
+  add_precision(app, o);
   app->add_option("--seed", o.seed, "seed of everything random")
       ->check(seed_value())
       ->capture_default_str();
@@ -75,7 +80,6 @@ void add_step(CLI::App* c, StepOptions& o) {
   c->add_option("--freeze", o.freeze, "as for finetune");
   c->add_option("--unfreeze", o.unfreeze, "as for finetune");
   c->add_flag("--head-only", o.head_only, "freeze all but the head");
-  add_common(c, o.common);
 }
 
 // An op of the table, or one of its cases, which op_choice.cpp looks for.
@@ -323,6 +327,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
 
   c = app.add_subcommand("bench", "time a step on synthetic input, or an op");
   add_step(c, out.bench.step);
+  add_common(c, out.bench.step.common);
   add_op(c, out.bench.op);
   c->add_option("--steps", out.bench.steps, "steps that are timed, or runs of a pass of an op")
       ->check(count_value())
@@ -331,6 +336,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
 
   c = app.add_subcommand("profile", "where the time of a step goes: layer, pass, roofline");
   add_step(c, out.profile.step);
+  add_common(c, out.profile.step.common);
   c->add_option("--steps", out.profile.steps, "steps observed; as many run without observers")
       ->check(count_value())
       ->capture_default_str();
@@ -339,6 +345,17 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_option("--csv", out.profile.csv, "file for the table");
   c->add_option("--json", out.profile.json, "file for the table, the peaks and every step");
   c->add_option("--trace", out.profile.trace, "file for a Chrome trace, for Perfetto");
+
+  c = app.add_subcommand("plan", "what a step would take on a GPU that is not there");
+  c->add_option(
+       "--gpu", out.plan.gpu,
+       fmt::format("{}, or a FILE.json that describes one", fmt::join(plan::gpu_names(), ", ")))
+      ->required();
+  add_step(c, out.plan.step);
+  add_precision(c, out.plan.step.common);
+  c->add_option("--peaks", out.plan.peaks,
+                "F32,BF16,MEMORY in GFLOP/s, GFLOP/s, GB/s (default: those of the description)");
+  c->add_flag("--json", out.plan.json, "one JSON object");
 
   c = app.add_subcommand("demo-data", "draw a source and a target task of textures");
   c->add_option("dir", out.demo_data.out, "a folder to draw into")->required();

@@ -18,6 +18,7 @@ int run(int argc, char** argv) {
   if (c.command == "bench")
     return c.bench.op.op.empty() ? run_bench(c.bench) : run_op_bench(c.bench);
   if (c.command == "profile") return run_profile(c.profile);
+  if (c.command == "plan") return run_plan(c.plan);
   if (c.command == "demo-data") return run_demo_data(c.demo_data);
   FT_CHECK(false, "the command " + c.command + " has no function");
 }

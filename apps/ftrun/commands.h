@@ -18,6 +18,7 @@ int run_gradcheck(const GradcheckOptions& options);
 int run_bench(const BenchOptions& options);     // a step
 int run_op_bench(const BenchOptions& options);  // ops
 int run_profile(const ProfileOptions& options);
+int run_plan(const PlanOptions& options);
 int run_demo_data(const DemoDataOptions& options);
 
 // Parses the command line and runs the command.

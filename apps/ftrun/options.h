@@ -153,6 +153,13 @@ struct ProfileOptions {
   std::string csv, json, trace;
 };
 
+struct PlanOptions {
+  StepOptions step;
+  std::string gpu;    // a name, or the file of a description
+  std::string peaks;  // as for profile; empty: those of the description
+  bool json = false;
+};
+
 struct DemoDataOptions {
   std::string out;
   uint64_t seed = 0;
@@ -173,6 +180,7 @@ struct CommandLine {
   GradcheckOptions gradcheck;
   BenchOptions bench;
   ProfileOptions profile;
+  PlanOptions plan;
   DemoDataOptions demo_data;
   std::string inspect_file;
   bool inspect_tensors = false;

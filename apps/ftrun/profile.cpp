@@ -17,19 +17,10 @@ namespace {
 struct Sections {
   int upload, normalize, update;
 
-  Sections(Profiler& profiler, const SyntheticStep& step) {
-    const double pixels = static_cast<double>(step.pixels().bytes());
-    const double image = static_cast<double>(step.image().bytes());
-    upload = profiler.add_row({"pixels", "upload", "", "input", step.pixels().shape().str(), "",
-                               DType::f32, 0, 2 * pixels});
-    normalize = profiler.add_row({"image", "normalize", "", "input", step.image().shape().str(), "",
-                                  DType::f32, 0, pixels + image});
-    update = step.training()
-                 ? profiler.add_row({"parameters", "update", "", "update",
-                                     step.network().parameters->gradients().shape().str(), "",
-                                     DType::f32, 0, step.update_bytes()})
-                 : -1;
-  }
+  Sections(Profiler& profiler, const SyntheticStep& step)
+      : upload(profiler.add_row(step.upload_row())),
+        normalize(profiler.add_row(step.normalize_row())),
+        update(step.training() ? profiler.add_row(step.update_row()) : -1) {}
 };
 
 // Steps with and without observers, in turn, so that a change of the machine meets both.
@@ -80,13 +71,6 @@ class Run {
 double machine_load() {
   double load = 0;
   return getloadavg(&load, 1) == 1 ? load : -1;
-}
-
-std::string frozen_text(const StepOptions& o) {
-  std::string text = o.head_only ? "head only" : "";
-  if (!o.freeze.empty()) text += (text.empty() ? "" : ", ") + ("frozen " + o.freeze);
-  if (!o.unfreeze.empty()) text += (text.empty() ? "" : ", ") + ("unfrozen " + o.unfreeze);
-  return text;
 }
 
 void write(const std::string& file, const std::string& text) {

@@ -86,6 +86,24 @@ double bytes_of(Work work, const CompiledNode& node, const Pass& pass, DType typ
 
 }  // namespace
 
+WorkRow describe_work(const CompiledGraph& compiled, Work work, const CompiledNode& node,
+                      const Pass& pass) {
+  WorkRow row;
+  row.layer = node.name;
+  row.kind = node.layer->kind();
+  row.pass = name_of(work);
+  row.phase = work == Work::forward ? "forward" : "backward";
+  const CompiledValue& y = compiled.values()[static_cast<size_t>(node.output)];
+  const CompiledValue& x = compiled.values()[static_cast<size_t>(node.inputs[0])];
+  row.shape = (work == Work::gradient_sum ? x : y).spec.shape.str();
+  row.dtype = x.spec.dtype;
+  row.bytes = bytes_of(work, node, pass, row.dtype);
+  if (work == Work::gradient_sum) return row;
+  row.algorithm = node.layer->describe(plan_pass(work));
+  row.flops = compiled.flops(node) * (work == Work::backward ? 2 : 1);
+  return row;
+}
+
 Profiler::Profiler(Backend& backend, const CompiledGraph& compiled, StreamRef s)
     : backend_(backend), compiled_(compiled), stream_(s), origin_(backend.make_timer()) {}
 
@@ -94,27 +112,10 @@ int Profiler::add_row(WorkRow row) {
   return static_cast<int>(rows_.size()) - 1;
 }
 
-WorkRow Profiler::describe(Work work, const CompiledNode& node, const Pass& pass) const {
-  WorkRow row;
-  row.layer = node.name;
-  row.kind = node.layer->kind();
-  row.pass = name_of(work);
-  row.phase = work == Work::forward ? "forward" : "backward";
-  const CompiledValue& y = compiled_.values()[static_cast<size_t>(node.output)];
-  const CompiledValue& x = compiled_.values()[static_cast<size_t>(node.inputs[0])];
-  row.shape = (work == Work::gradient_sum ? x : y).spec.shape.str();
-  row.dtype = x.spec.dtype;
-  row.bytes = bytes_of(work, node, pass, row.dtype);
-  if (work == Work::gradient_sum) return row;
-  row.algorithm = node.layer->describe(plan_pass(work));
-  row.flops = compiled_.flops(node) * (work == Work::backward ? 2 : 1);
-  return row;
-}
-
 void Profiler::observe(When when, Work work, const CompiledNode& node, const Pass& pass) {
   if (when == When::after) return close();
   const auto [it, fresh] = index_.try_emplace({&node, work}, 0);
-  if (fresh) it->second = add_row(describe(work, node, pass));
+  if (fresh) it->second = add_row(describe_work(compiled_, work, node, pass));
   open(it->second);
 }
 

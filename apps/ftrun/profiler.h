@@ -43,6 +43,10 @@ struct StepRecord {
   double copy_bytes = 0;
 };
 
+// What a piece of work of a compiled step is, and what it costs at the least.
+WorkRow describe_work(const CompiledGraph& compiled, Work work, const CompiledNode& node,
+                      const Pass& pass);
+
 class Profiler final : public Observer {
  public:
   Profiler(Backend& backend, const CompiledGraph& compiled, StreamRef s);
@@ -63,7 +67,6 @@ class Profiler final : public Observer {
   const std::vector<WorkRow>& rows() const { return rows_; }
 
  private:
-  WorkRow describe(Work work, const CompiledNode& node, const Pass& pass) const;
   void open(int row);
   void close();
   Event& next_timer();

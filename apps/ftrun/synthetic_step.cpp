@@ -7,7 +7,7 @@
 namespace ft::app {
 namespace {
 
-Network drawn_network(const StepOptions& o, Backend& backend, StreamRef s) {
+Network empty_network(const StepOptions& o, Backend& backend) {
   const ModelInfo& info = find_model(o.model);
   const int side = o.input_size.value_or(info.recipe.input_size);
   Network network;
@@ -21,14 +21,20 @@ Network drawn_network(const StepOptions& o, Backend& backend, StreamRef s) {
   if (o.mode == "infer")
     for (Parameter& p : network.model.graph.parameters()) p.trainable = false;
   network.parameters = std::make_unique<ParameterSet>(network.model.graph, backend);
-  network.parameters->initialize(o.common.seed, s);
   return network;
 }
 
 }  // namespace
 
-SyntheticStep::SyntheticStep(const StepOptions& o, Backend& backend, StreamRef s)
-    : backend_(backend), training_(o.mode == "train"), network_(drawn_network(o, backend, s)) {
+std::string frozen_text(const StepOptions& o) {
+  std::string text = o.head_only ? "head only" : "";
+  if (!o.freeze.empty()) text += (text.empty() ? "" : ", ") + ("frozen " + o.freeze);
+  if (!o.unfreeze.empty()) text += (text.empty() ? "" : ", ") + ("unfrozen " + o.unfreeze);
+  return text;
+}
+
+SyntheticStep::SyntheticStep(const StepOptions& o, Backend& backend)
+    : backend_(backend), training_(o.mode == "train"), network_(empty_network(o, backend)) {
   CompileOptions compile;
   compile.batch = o.batch;
   compile.mode = training_ ? Mode::training : Mode::inference;
@@ -40,17 +46,17 @@ SyntheticStep::SyntheticStep(const StepOptions& o, Backend& backend, StreamRef s
   state_ = make_step_state(backend);
   executor_ = make_executor();
   sgd_ = std::make_unique<Sgd>(*network_.parameters, backend, SgdOptions{});
-  fill(o, s);
+  const InputRecipe& recipe = network_.recipe;
+  pixels_ = Tensor({{o.batch, recipe.height, recipe.width, 3}, DType::u8, Layout::plain},
+                   backend.allocator());
 }
 
 std::unique_ptr<Executor> SyntheticStep::make_executor() const {
   return std::make_unique<Executor>(*compiled_, *network_.parameters, backend_, arena_, state_);
 }
 
-void SyntheticStep::fill(const StepOptions& o, StreamRef s) {
-  const InputRecipe& recipe = network_.recipe;
-  pixels_ = Tensor({{o.batch, recipe.height, recipe.width, 3}, DType::u8, Layout::plain},
-                   backend_.allocator());
+void SyntheticStep::draw(const StepOptions& o, StreamRef s) {
+  network_.parameters->initialize(o.common.seed, s);
   host_pixels_.resize(pixels_.bytes());
   const Rng rng(o.common.seed, RngPurpose::test);
   for (size_t i = 0; i < host_pixels_.size(); i += 4) {
@@ -78,9 +84,42 @@ void SyntheticStep::normalize(StreamRef s) {
   backend_.normalize_image(s, normalize_spec(network_.recipe), pixels_, image());
 }
 
+WorkRow SyntheticStep::upload_row() const {
+  return {"pixels",
+          "upload",
+          "",
+          "input",
+          pixels_.shape().str(),
+          "",
+          DType::f32,
+          0,
+          2.0 * static_cast<double>(pixels_.bytes())};
+}
+
+WorkRow SyntheticStep::normalize_row() const {
+  return {"image",
+          "normalize",
+          "",
+          "input",
+          image().shape().str(),
+          "",
+          DType::f32,
+          0,
+          static_cast<double>(pixels_.bytes() + image().bytes())};
+}
+
 // Gradient, velocity and weight are read, the last two written.
-double SyntheticStep::update_bytes() const {
-  return 5.0 * static_cast<double>(network_.parameters->gradients().bytes());
+WorkRow SyntheticStep::update_row() const {
+  const Tensor& gradients = network_.parameters->gradients();
+  return {"parameters",
+          "update",
+          "",
+          "update",
+          gradients.shape().str(),
+          "",
+          DType::f32,
+          0,
+          5.0 * static_cast<double>(gradients.bytes())};
 }
 
 void SyntheticStep::run(StreamRef s) {

@@ -1,5 +1,6 @@
 // One step of a network over drawn weights and pixels: what bench times and profile takes apart. The same work as
-// the trainer's step, from the upload of the pixels to the update. Used by one thread; the backend outlives it.
+// the trainer's step, from the upload of the pixels to the update. `ftrun plan` has one of a backend that computes nothing.
+// Used by one thread; the backend outlives it.
 #pragma once
 
 #include <memory>
@@ -7,14 +8,23 @@
 
 #include "apps/ftrun/network.h"
 #include "apps/ftrun/options.h"
+#include "apps/ftrun/profiler.h"
 #include "layers/executor.h"
 #include "optim/sgd.h"
 
 namespace ft::app {
 
+// "head only, frozen conv1": what the options say of freezing; empty: nothing.
+std::string frozen_text(const StepOptions& options);
+
 class SyntheticStep {
  public:
-  SyntheticStep(const StepOptions& options, Backend& backend, StreamRef s);
+  // Compiled, with memory of its own, in which nothing is drawn yet.
+  SyntheticStep(const StepOptions& options, Backend& backend);
+  SyntheticStep(const StepOptions& options, Backend& backend, StreamRef s)
+      : SyntheticStep(options, backend) {
+    draw(options, s);
+  }
 
   // The parts of a step, queued in this order; the last two in training only.
   void upload(StreamRef s);     // pixels
@@ -29,15 +39,19 @@ class SyntheticStep {
   const Network& network() const { return network_; }
   const CompiledGraph& compiled() const { return *compiled_; }
   const Tensor& arena() const { return arena_; }
-  // Pixels, the image made of them, and what an update reads and writes.
+  const Tensor& velocity() const { return sgd_->velocity(); }
+  // Pixels, and the image made of them.
   const Tensor& pixels() const { return pixels_; }
   Tensor image() const { return executor_->value(network_.model.image); }
-  double update_bytes() const;
+  // The parts of a step that are no layers.
+  WorkRow upload_row() const;
+  WorkRow normalize_row() const;
+  WorkRow update_row() const;
   // A second executor of the same step, for observers.
   std::unique_ptr<Executor> make_executor() const;
 
  private:
-  void fill(const StepOptions& options, StreamRef s);
+  void draw(const StepOptions& options, StreamRef s);
 
   Backend& backend_;
   bool training_;
