@@ -54,6 +54,11 @@ std::string HttpServer::url(const std::string& name) const {
   return fmt::format("http://127.0.0.1:{}/{}", port_, name);
 }
 
+std::vector<std::string> HttpServer::ranges() const {
+  const std::scoped_lock lock(mutex_);
+  return ranges_;
+}
+
 void HttpServer::run() {
   while (!ending_) {
     pollfd wait{listener_.get(), POLLIN, 0};
@@ -72,7 +77,10 @@ void HttpServer::answer(int client) {
     request.append(piece, static_cast<size_t>(n));
   }
   const std::string range = header_of(request, "Range");
-  ranges_.push_back(range);
+  {
+    const std::scoped_lock lock(mutex_);
+    ranges_.push_back(range);
+  }
   const Serve how = how_;
   if (how == Serve::missing)
     return send_all(client, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");

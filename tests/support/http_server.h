@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,8 +30,8 @@ class HttpServer {
 
   std::string url(const std::string& name = "file") const;
   void become(Serve how) { how_ = how; }
-  // "bytes=7-" of every request so far, "" where nothing was asked. Not while a request runs.
-  std::vector<std::string> ranges() const { return ranges_; }
+  // "bytes=7-" of every request so far, "" where nothing was asked.
+  std::vector<std::string> ranges() const;
 
  private:
   void run();
@@ -41,7 +42,8 @@ class HttpServer {
   std::atomic<bool> ending_ = false;
   UniqueFd listener_;
   int port_ = 0;
-  std::vector<std::string> ranges_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> ranges_;  // guarded by mutex_
   std::jthread thread_;
 };
 
