@@ -11,7 +11,7 @@ Shape Lrn::infer(const std::string& node, std::span<const Shape> x) const {
 }
 
 LayerPlan Lrn::setup(const LayerSetup& setup) {
-  LrnSpec s{setup.x[0], size_, alpha_, beta_, k_, {}};
+  LrnSpec s = spec(setup.x[0]);
   s.passes.backward_data = setup.wants_dx[0];
   plan_ = setup.backend.make_lrn(s);
   LayerPlan plan;

@@ -19,6 +19,7 @@ class Lrn : public Layer {
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
   std::string describe(PassKind pass) const override;
+  LrnSpec spec(const TensorSpec& x) const { return {x, size_, alpha_, beta_, k_, {}}; }
 
  private:
   int64_t size_;

@@ -19,9 +19,9 @@ class Pool2d : public Layer {
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
   std::string describe(PassKind pass) const override;
+  Pool2dSpec spec(const TensorSpec& x) const;
 
  private:
-  Pool2dSpec spec(const TensorSpec& x) const;
   Pool2dSpec::Kind kind_;
   int64_t window_, stride_, pad_;
   std::unique_ptr<Pool2dPlan> plan_;

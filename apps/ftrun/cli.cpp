@@ -313,6 +313,14 @@ void add_verbs(CLI::App& app, CommandLine& out) {
       ->capture_default_str();
   c->add_flag("--keep", out.fetch.keep, "keep the fetched file beside OUT.h5");
 
+  c = app.add_subcommand("export", "a weight file becomes one of PyTorch, safetensors or ONNX");
+  c->add_option("file", out.export_.file, "a weight file")->required();
+  c->add_option("out", out.export_.out, "the file to write: OUT.pth, OUT.safetensors or OUT.onnx")
+      ->required();
+  c->add_option("--format", out.export_.format,
+                "torch, safetensors or onnx (default: by the ending of the name)")
+      ->check(one_of({"torch", "safetensors", "onnx"}));
+
   c = app.add_subcommand("gradcheck", "compare gradients with central differences in double");
   c->add_option("--model", out.gradcheck.model, "check a whole model");
   c->add_option("--layer", out.gradcheck.layer, "check one kind of layer, or all");

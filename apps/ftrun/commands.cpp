@@ -14,6 +14,7 @@ int run(int argc, char** argv) {
   if (c.command == "inspect") return run_inspect(c.inspect_file, c.inspect_tensors);
   if (c.command == "convert") return run_convert(c.convert);
   if (c.command == "fetch") return run_fetch(c.fetch);
+  if (c.command == "export") return run_export(c.export_);
   if (c.command == "gradcheck") return run_gradcheck(c.gradcheck);
   if (c.command == "bench")
     return c.bench.op.op.empty() ? run_bench(c.bench) : run_op_bench(c.bench);

@@ -14,6 +14,7 @@ int run_summary(const SummaryOptions& options);
 int run_inspect(const std::string& file, bool tensors);
 int run_convert(const ConvertOptions& options);
 int run_fetch(const FetchOptions& options);
+int run_export(const ExportOptions& options);
 int run_gradcheck(const GradcheckOptions& options);
 int run_bench(const BenchOptions& options);     // a step
 int run_op_bench(const BenchOptions& options);  // ops

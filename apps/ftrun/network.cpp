@@ -72,19 +72,22 @@ WeightFile weight_file_of(const Network& network, StreamRef s) {
   return file;
 }
 
-Network load_network(const WeightFile& file, Backend& backend, StreamRef s) {
+Model model_of(const WeightFile& file) {
   const ModelInfo& info = find_model(file.model);
+  // The file says how many classes it has by the shape of its head.
+  const std::string head = build_model(info, 2, file.recipe.height, file.recipe.width).head;
+  const NamedTensor* bias = file.find(head + ".bias");
+  if (bias == nullptr)
+    throw Error(2320, file.path, "the classifier " + head + ".bias is missing",
+                "use a file that ftrun wrote");
+  Model model = build_model(info, bias->shape[0], file.recipe.height, file.recipe.width);
+  match_tensors(expected_tensors(model.graph), file);
+  return model;
+}
+
+Network load_network(const WeightFile& file, Backend& backend, StreamRef s) {
   Network network;
-  const NamedTensor* head_bias = nullptr;
-  {
-    // The file says how many classes it has by the shape of its head.
-    const Model probe = build_model(info, 2, file.recipe.height, file.recipe.width);
-    head_bias = file.find(probe.head + ".bias");
-    if (head_bias == nullptr)
-      throw Error(2320, file.path, "the classifier " + probe.head + ".bias is missing",
-                  "use a file that ftrun wrote");
-  }
-  network.model = build_model(info, head_bias->shape[0], file.recipe.height, file.recipe.width);
+  network.model = model_of(file);
   network.recipe = file.recipe;
   network.classes = file.classes;
   for (int64_t i = static_cast<int64_t>(network.classes.size()); i < network.model.classes; ++i)

@@ -35,6 +35,9 @@ LoadReport load_parameters(Network& network, const WeightFile& file, bool new_he
 // The network as a weight file.
 WeightFile weight_file_of(const Network& network, StreamRef s);
 
+// The network that the file describes, without parameters. Throws Error 2320 unless each of its tensors is in the file,
+// with its shape, and nothing else.
+Model model_of(const WeightFile& file);
 // A network as its weight file describes it, ready to predict. Nothing trains.
 Network load_network(const WeightFile& file, Backend& backend, StreamRef s);
 

@@ -113,6 +113,10 @@ struct FetchOptions {
   bool keep = false;
 };
 
+struct ExportOptions {
+  std::string file, out, format;  // format "": by the ending of `out`
+};
+
 struct GradcheckOptions {
   std::string model, layer;
   uint64_t seed = 0;
@@ -177,6 +181,7 @@ struct CommandLine {
   SummaryOptions summary;
   ConvertOptions convert;
   FetchOptions fetch;
+  ExportOptions export_;
   GradcheckOptions gradcheck;
   BenchOptions bench;
   ProfileOptions profile;
