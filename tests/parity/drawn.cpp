@@ -44,8 +44,8 @@ std::vector<float> between(double low, double high, int64_t count, const Rng& rn
 std::vector<float> draw_parameter(const Parameter& parameter, double gain) {
   const int64_t count = parameter.shape.elements();
   const Rng rng = stream_of(parameter.name);
-  const double fan_in = static_cast<double>(count / parameter.shape.n());
-  const double bound = gain * std::sqrt(6.0 / fan_in);
+  const int64_t fan_in = count / parameter.shape.n();
+  const double bound = gain * std::sqrt(6.0 / static_cast<double>(fan_in));
   const double small = parameter.name.find("bn3.") != std::string::npos ? 0.25 : 1;
   switch (parameter.role) {
     case ParamRole::weight:
