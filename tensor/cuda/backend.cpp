@@ -64,7 +64,7 @@ void* allocated(void* block, cudaError_t status, int number, const char* where, 
     throw Error(number, where, fmt::format("{} MiB could not be allocated", bytes >> 20),
                 "use a smaller --batch or --micro-batch, or free memory");
   }
-  FT_CUDA(status);
+  check(status, number == 4002 ? "cudaMalloc" : "cudaHostAlloc", __FILE__, __LINE__);
   return block;
 }
 

@@ -31,7 +31,7 @@ int device_count(const std::string& where) {
                             cuda_version(driver), cuda_version(CUDART_VERSION)),
                 "update the driver, or use --device cpu");
   if (status == cudaErrorNoDevice) return 0;
-  FT_CUDA(status);
+  check(status, "cudaGetDeviceCount", __FILE__, __LINE__);
   return count;
 }
 

@@ -79,7 +79,7 @@ LtProduct::LtProduct(cublasLtHandle_t handle, const ProductSpec& spec) {
   if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && found == 0))
     throw Error(3024, fmt::format("matmul {} {}x{}x{}", name_of(spec.ab), spec.m, spec.n, spec.k),
                 "cuBLASLt has no algorithm for it", "use another --precision, or --device cpu");
-  FT_CUBLAS(status);
+  check(status, "cublasLtMatmulAlgoGetHeuristic", __FILE__, __LINE__);
   algorithm_ = best.algo;
   workspace_bytes_ = best.workspaceSize;
   description_ =

@@ -17,7 +17,8 @@
 namespace sim {
 namespace {
 
-constexpr size_t kArenaBytes = size_t{1} << 38, kAlign = 512, kPage = 4096;
+constexpr size_t kArenaBytes = size_t{1} << 38, kAlign = 512,
+                 kPage = size_t{2} << 20;  // of huge pages: cheap to open and close
 constexpr unsigned char kFresh = 0xff, kGuard = 0xa5;
 
 using Blocks = std::map<const char*, size_t>;
@@ -78,24 +79,42 @@ size_t bytes_at(const Blocks& blocks, const void* p) {
   return end <= at ? 0 : static_cast<size_t>(end - at);
 }
 
+// Address space that begins with a huge page.
+char* make_arena() {
+  auto* const space = static_cast<char*>(mmap(nullptr, kArenaBytes + kPage, PROT_NONE,
+                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  if (space == MAP_FAILED) throw std::runtime_error("no address space for the simulated device");
+  char* const arena = space + (kPage - reinterpret_cast<uintptr_t>(space) % kPage) % kPage;
+  madvise(arena, kArenaBytes, MADV_HUGEPAGE);
+  return arena;
+}
+
 size_t span_of(size_t bytes) { return (bytes + 2 * kAlign - 1) / kAlign * kAlign; }
 
-// Device memory may be touched while this lives.
+// Device memory may be touched while this lives: all of it, or a part.
 class OpenMemory {
  public:
-  OpenMemory() { protect(PROT_READ | PROT_WRITE); }
-  ~OpenMemory() { protect(PROT_NONE); }
+  // What lies before the first block was given back.
+  OpenMemory() {
+    const Device& d = device();
+    if (!d.blocks.empty()) open(d.blocks.begin()->first, d.arena + d.top);
+  }
+  OpenMemory(const char* begin, size_t bytes) { open(begin, begin + bytes); }
+  ~OpenMemory() {
+    if (bytes_ > 0) mprotect(begin_, bytes_, PROT_NONE);
+  }
   OpenMemory(const OpenMemory&) = delete;
   OpenMemory& operator=(const OpenMemory&) = delete;
 
  private:
-  // What lies before the first block was given back.
-  static void protect(int how) {
-    const Device& d = device();
-    if (d.blocks.empty()) return;
-    const auto at = reinterpret_cast<uintptr_t>(d.blocks.begin()->first) / kPage * kPage;
-    mprotect(reinterpret_cast<void*>(at), reinterpret_cast<uintptr_t>(d.arena) + d.top - at, how);
+  void open(const char* begin, const char* end) {
+    const auto first = reinterpret_cast<uintptr_t>(begin) / kPage * kPage;
+    begin_ = reinterpret_cast<void*>(first);
+    bytes_ = (reinterpret_cast<uintptr_t>(end) - first + kPage - 1) / kPage * kPage;
+    mprotect(begin_, bytes_, PROT_READ | PROT_WRITE);
   }
+  void* begin_ = nullptr;
+  size_t bytes_ = 0;
 };
 
 // A block's guard bytes are as they were made; they are poisoned under ASan, which sees the write itself.
@@ -249,6 +268,7 @@ Call::Call(const char* name, Kind kind) : lock_(device().mutex) {
   const bool meant = f.nth > 0 && (f.call.empty() || f.call == name);
   if (meant && (--d.calls_to_failure == 0 || (f.for_ever && d.calls_to_failure < 0))) {
     injected_ = f.code;
+    count(std::string("injected into ") + name);
     if (f.sticky) d.lost = static_cast<cudaError_t>(f.code);
   }
   if (injected_ != 0) {
@@ -284,9 +304,7 @@ cudaError_t take_last_error() {
 
 void* allocate_device(size_t bytes) {
   Device& d = device();
-  if (d.arena == nullptr)
-    d.arena = static_cast<char*>(
-        mmap(nullptr, kArenaBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  if (d.arena == nullptr) d.arena = make_arena();
   const size_t span = span_of(bytes);
   if (bytes == 0 || d.used + bytes > d.settings.memory_bytes || d.top + span > kArenaBytes)
     return nullptr;
@@ -294,7 +312,7 @@ void* allocate_device(size_t bytes) {
   d.top += span;
   d.used += bytes;
   d.blocks[block] = bytes;
-  const OpenMemory open;
+  const OpenMemory open(block, span);
   asan_unpoison(block, span);
   std::memset(block, kFresh, bytes);
   std::memset(block + bytes, kGuard, span - bytes);
@@ -308,7 +326,7 @@ bool release_device(void* block) {
   if (at == d.blocks.end()) return false;
   const size_t bytes = at->second, span = span_of(bytes);
   {
-    const OpenMemory open;
+    const OpenMemory open(at->first, span);
     check_guard(at->first, bytes, "cudaFree");
   }
   const auto first = (reinterpret_cast<uintptr_t>(block) + kPage - 1) / kPage * kPage;
@@ -367,6 +385,8 @@ cudaError_t enqueue(cudaStream_t s, std::string name, std::function<void()> work
 void add_pending(const OpPtr& op) { device().pending.push_back(op); }
 
 cudaError_t force(const OpPtr& target) {
+  if (device().pending.empty() || (target && target->done)) return failed(device().lost);
+  count("waits");
   const OpenMemory open;
   while (device().lost == cudaSuccess && !device().pending.empty() && !(target && target->done))
     run(take_ready());

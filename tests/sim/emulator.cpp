@@ -301,7 +301,7 @@ std::string text_of(dim3 d) {
 
 cudaError_t enqueue_grid(const cudaLaunchConfig_t& config, std::function<void()> thread_body,
                          const std::vector<const void*>& pointers) {
-  const Call call("cudaLaunchKernelExC");
+  const Call call("cudaLaunchKernelEx");
   if (call.error() != cudaSuccess) return call.error();
   if (!fits(config)) return misuse(cudaErrorInvalidConfiguration, "a grid or block out of range");
   const dim3 grid = config.gridDim, block = config.blockDim;

@@ -298,14 +298,16 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
   return cudaSuccess;
 }
 
+// A capture is over even where ending it fails.
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
   const Call call(__func__);
-  if (call.error() != cudaSuccess) return call.error();
+  if (!sim::is_handle(s)) return no_handle(__func__);
   const sim::CapturePtr capture = s->capture;
   if (!capture || capture->origin != s)
     return sim::misuse(cudaErrorStreamCaptureUnmatched, "a capture is ended on another stream");
   const bool joined = sim::end_capture(capture);
   *graph = nullptr;
+  if (call.error() != cudaSuccess) return call.error();
   if (capture->broken) return sim::failed(cudaErrorStreamCaptureInvalidated);
   if (!joined)
     return sim::misuse(cudaErrorStreamCaptureUnjoined, "a captured stream was not joined");
