@@ -45,8 +45,9 @@ TEST_F(Ftrun, a_signal_ends_the_run_between_two_steps_with_status_75_and_all_fil
 // The generated kernels of oneDNN keep no stack: a handler that ran in their thread would write over the heap. Every
 // thread blocks the signals, and nothing catches them.
 TEST_F(Ftrun, no_thread_of_a_run_can_be_interrupted_by_a_handler) {
-  RunningProcess run(FT_PROGRAM, with(tune_args("masked"),
-                                      {"--epochs", "100000", "--print", "none", "--workers", "3"}));
+  RunningProcess run(
+      FT_PROGRAM, with(tune_args("masked"), {"--epochs", "100000", "--print", "none", "--workers",
+                                             "3", "--feature-cache", "off"}));
   ASSERT_TRUE(run.says("epoch   1/")) << run.wait().err;
   uint64_t wanted = 0;
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) wanted |= uint64_t{1} << (number - 1);
@@ -60,7 +61,7 @@ TEST_F(Ftrun, no_thread_of_a_run_can_be_interrupted_by_a_handler) {
     EXPECT_EQ(mask("SigBlk:") & wanted, wanted) << status;
     EXPECT_EQ(mask("SigCgt:") & wanted, 0u) << status;
   }
-  EXPECT_GE(threads, 4);
+  EXPECT_GE(threads, 2);  // workers come and go with their epoch
   run.signal(SIGHUP);
   EXPECT_EQ(run.wait().status, 75);
 }
