@@ -123,7 +123,8 @@ void Scanner::refuse_unreadable_and_outside() const {
   std::vector<std::string> links = findings.outside_links;
   const auto add = [&](const std::vector<BadFile>& files) {
     for (const BadFile& file : files)
-      if (file.number == kLeadsNowhere) links.push_back(fmt::format("{}: {}", file.path, file.reason));
+      if (file.number == kLeadsNowhere)
+        links.push_back(fmt::format("{}: {}", file.path, file.reason));
   };
   for (const ScannedSplit& split : splits_) {
     add(split.unusable);
