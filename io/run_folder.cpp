@@ -47,8 +47,8 @@ void make_folders(const fs::path& path) {
   fs::create_directories(path, error);
   if (fs::is_directory(path, unseen)) return;
   if (!unseen && fs::exists(path, unseen)) refuse_file(path);
-  if (error ==
-      std::errc::no_such_file_or_directory)  // as of /proc: the parents would have been made
+  // As of /proc: the parents would have been made.
+  if (error == std::errc::no_such_file_or_directory)
     throw Error(5005, path.string(), "no folder can be made here [mkdir: " + error.message() + "]",
                 "choose another place");
   throw_output_error(path, "mkdir", error ? error.value() : ENOTDIR);

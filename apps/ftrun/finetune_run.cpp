@@ -57,8 +57,7 @@ void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress
   LoaderOptions l = loader_options();
   l.cache_bytes = static_cast<int64_t>(pixels_kept_);
   if (stored) l = feature_rows(l, *features_.train);
-  Tensor batches;  // outlives the loader
-  keep_batches(l, batches);
+  keep_batches(l);
   Loader loader(samples, stored ? read_features(*features_.train) : decode_, l);
   loader.start(static_cast<uint64_t>(first), 0, static_cast<uint64_t>(end));
   for (int64_t epoch = first; epoch < end && !out_of_patience(); ++epoch)
@@ -68,12 +67,12 @@ void FinetuneRun::train_epochs(int64_t first, int64_t end, bool stored, Progress
 }
 
 // Batches that are on their way stay as they are; they lie where a device fetches them by itself.
-void FinetuneRun::keep_batches(LoaderOptions& l, Tensor& memory) {
+void FinetuneRun::keep_batches(LoaderOptions& l) {
   l.hold = static_cast<int>(steps_ahead()) + 1;
   if (l.hold == 1) return;
-  memory = Tensor({{static_cast<int64_t>(Loader::memory_bytes(l))}, DType::u8, Layout::plain},
-                  backend_.backend->host_allocator());
-  l.memory = {memory.as<uint8_t>(), memory.bytes()};
+  batches_ = Tensor({{static_cast<int64_t>(Loader::memory_bytes(l))}, DType::u8, Layout::plain},
+                    backend_.backend->host_allocator());
+  l.memory = {batches_.as<uint8_t>(), batches_.bytes()};
 }
 
 // Queued before their reports are read: a GPU then always has the next step.
@@ -94,8 +93,10 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
     const Batch* batch = loader.next();
     FT_CHECK(batch != nullptr, "the loader ended before its epoch");
     take(trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(), name), sums);
-    // Where others look at the network or at the sums, no step may be on its way.
-    if (last || validates || stop_signal() != 0)
+    // Where others look at the network or at the sums, no step may be on its way. The signal is asked for once: one that
+    // comes behind this line ends the next step.
+    const bool stops = stop_signal() != 0;
+    if (last || validates || stops)
       while (const std::optional<StepReport> step = trainer_->finish(stream_->ref(), name))
         take(step, sums);
     const double took = seconds() - before;
@@ -104,8 +105,10 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
     show(epoch, sums, progress);
     if (last_of_run) settle_statistics();
     if (validates) validate();
-    if (stop_signal() != 0) log_training(epoch, sums.report, sums.seconds);
-    stop_if_asked();
+    if (stops) {
+      log_training(epoch, sums.report, sums.seconds);
+      throw Stopped{};
+    }
     if (out_of_patience()) break;
   }
   trainer_->end_epoch();
@@ -273,13 +276,16 @@ void FinetuneRun::save_last() {
   last_saved_ = step;
 }
 
+// The metrics so far and run.toml.
+void FinetuneRun::write_record(const RunOutcome& outcome) const {
+  ResultWriter writer(&*folder_, network_.classes);
+  writer.write_metrics(log_);
+  writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome));
+}
+
 // What a run that is killed leaves behind.
 void FinetuneRun::save_progress() {
-  tables_share_.offer(seconds(), [&] {
-    ResultWriter writer(&*folder_, network_.classes);
-    writer.write_metrics(log_);
-    writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(false)));
-  });
+  tables_share_.offer(seconds(), [&] { write_record(outcome(false)); });
   weights_share_.offer(seconds(), [&] {
     save_best();
     if (std::isfinite(validations_.back().loss)) save_last();
@@ -289,9 +295,7 @@ void FinetuneRun::save_progress() {
 int FinetuneRun::finish_stopped() {
   save_best();
   save_last();
-  ResultWriter writer(&*folder_, network_.classes);
-  writer.write_metrics(log_);
-  writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(false)));
+  write_record(outcome(false));
   fmt::print(
       stderr,
       "ftrun: stopped by {} after step {} of {}; {} holds {}last.h5, the metrics and run.toml\n",
@@ -306,12 +310,11 @@ void FinetuneRun::record_failure(const Error& error) {
   failed.error = error.line();
   log_.add_failure(failed.steps, failed.seconds, error);
   try {
-    ResultWriter writer(&*folder_, network_.classes);
-    writer.write_metrics(log_);
-    writer.write_run(record_run(options_, settings_, network_, *backend_.backend, failed));
+    write_record(failed);
+    backend_.backend->synchronize(stream_->ref());  // steps on their way still read batches_
     save_best();
   } catch (const Error& second) {  // it does not hide the first
-    fmt::print(stderr, "ftrun: note: the error is not recorded in {}: {}\n",
+    fmt::print(stderr, "ftrun: note: {} does not hold all of the run: {}\n",
                escape(folder_->path().string()), second.what());
   }
 }

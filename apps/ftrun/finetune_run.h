@@ -74,7 +74,7 @@ class FinetuneRun {
   void train_epoch(int64_t epoch, Loader& loader, bool stored, class Progress& progress);
   void take(const std::optional<StepReport>& step, EpochSums& sums);
   void show(int64_t epoch, const EpochSums& sums, class Progress& progress) const;
-  void keep_batches(LoaderOptions& l, Tensor& memory);
+  void keep_batches(LoaderOptions& l);
   int64_t steps_ahead() const;
   bool validation_due(int64_t step, bool last) const;
   void validate();
@@ -85,6 +85,7 @@ class FinetuneRun {
   void save_best();
   void save_last();
   void save(const char* name, const WeightFile& weights);
+  void write_record(const struct RunOutcome& outcome) const;
   void save_progress();
   int finish_stopped();
   void record_failure(const Error& error);
@@ -119,6 +120,8 @@ class FinetuneRun {
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<Evaluator> evaluator_;
   Tensor arena_, state_;
+  Tensor
+      batches_;  // of the loader, where steps are queued ahead; outlives all that fetches from it
   EpochPlan plan_;
   FeatureNeeds feature_needs_;
   FeatureCache features_;
