@@ -1,9 +1,11 @@
-// Greedy placement of blocks by size.
+// Greedy placement of blocks, in several orders.
 #include "tensor/arena.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <map>
-#include <numeric>
+#include <utility>
 
 #include "tensor/allocator.h"
 
@@ -23,26 +25,55 @@ size_t lowest_place(const ArenaBlock& block, const std::vector<const ArenaBlock*
   return offset;
 }
 
+// The blocks in falling order of `rank`, each at its lowest place. Returns the size.
+size_t place_by(double (*rank)(const ArenaBlock&), std::vector<ArenaBlock>& blocks) {
+  std::vector<ArenaBlock*> order;
+  for (ArenaBlock& block : blocks)
+    if (block.bytes > 0) order.push_back(&block);
+  std::ranges::stable_sort(order, std::greater{}, [&](const ArenaBlock* b) { return rank(*b); });
+  std::vector<const ArenaBlock*> placed;
+  size_t size = 0;
+  for (ArenaBlock* block : order) {
+    block->offset = lowest_place(*block, placed);
+    size = std::max(size, block->offset + aligned(block->bytes));
+    placed.insert(std::ranges::upper_bound(placed, block->offset, {}, &ArenaBlock::offset), block);
+  }
+  return size;
+}
+
+double bytes_of(const ArenaBlock& block) { return static_cast<double>(block.bytes); }
+double life_of(const ArenaBlock& block) {
+  return static_cast<double>(block.last - block.first + 1);
+}
+double area_of(const ArenaBlock& block) { return bytes_of(block) * life_of(block); }
+double end_of(const ArenaBlock& block) { return static_cast<double>(block.last); }
+double begin_of(const ArenaBlock& block) { return -static_cast<double>(block.first); }
+
+size_t place_apart(std::vector<ArenaBlock>& blocks) {
+  size_t size = 0;
+  for (ArenaBlock& block : blocks) {
+    block.offset = size;
+    size += aligned(block.bytes);
+  }
+  return size;
+}
+
 }  // namespace
 
 size_t plan_arena(std::vector<ArenaBlock>& blocks, bool reuse) {
-  std::vector<size_t> order(blocks.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order,
-                           [&](size_t a, size_t b) { return blocks[a].bytes > blocks[b].bytes; });
-  std::vector<const ArenaBlock*> placed;
-  size_t size = 0;
-  for (size_t i : order) {
-    ArenaBlock& block = blocks[i];
-    if (block.bytes == 0) continue;
-    block.offset = reuse ? lowest_place(block, placed) : size;
-    size = std::max(size, block.offset + aligned(block.bytes));
-    const auto by_offset = [](const ArenaBlock* a, const ArenaBlock* b) {
-      return a->offset < b->offset;
-    };
-    placed.insert(std::ranges::upper_bound(placed, &block, by_offset), &block);
+  if (!reuse) return place_apart(blocks);
+  const size_t bound = arena_lower_bound(blocks);
+  std::vector<ArenaBlock> best;
+  size_t least = SIZE_MAX;
+  for (const auto rank : {bytes_of, area_of, life_of, end_of, begin_of}) {
+    const size_t size = place_by(rank, blocks);
+    if (size >= least) continue;
+    least = size;
+    best = blocks;
+    if (least == bound) break;
   }
-  return size;
+  blocks = std::move(best);
+  return least;
 }
 
 size_t arena_lower_bound(const std::vector<ArenaBlock>& blocks) {

@@ -17,7 +17,8 @@ struct ArenaBlock {
 
 // Fills in the offsets (multiples of kAlignment) and returns the size of the arena. Largest block first, each at
 // the lowest place that is free during its life (the greedy rule of Pisarchyk & Lee 2020, "Efficient memory
-// management for deep neural net inference"). With reuse == false every block has its own place.
+// management for deep neural net inference"); where that is above the lower bound, other orders are tried (bytes times
+// life, life, end, begin) and the smallest arena counts. With reuse == false every block has its own place.
 size_t plan_arena(std::vector<ArenaBlock>& blocks, bool reuse = true);
 
 // The most bytes that are alive at one time: no plan can be smaller.

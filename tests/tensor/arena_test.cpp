@@ -32,6 +32,14 @@ TEST(Arena, blocks_alive_together_never_overlap_and_the_size_is_near_the_bound) 
   }
 }
 
+TEST(Arena, another_order_is_taken_where_it_needs_less) {
+  // The largest first needs 11 units: the block of 2 finds no gap left. The last to end first needs 10, the bound.
+  std::vector<ArenaBlock> blocks{{2, 2, 3, 0}, {4, 2, 4, 0}, {4, 0, 2, 0}, {5, 1, 1, 0}};
+  for (ArenaBlock& block : blocks) block.bytes *= kAlignment;
+  EXPECT_EQ(arena_lower_bound(blocks), 10 * kAlignment);
+  EXPECT_EQ(plan_arena(blocks), 10 * kAlignment);
+}
+
 TEST(Arena, blocks_that_never_meet_share_one_place) {
   std::vector<ArenaBlock> blocks{{1000, 0, 1, 0}, {1000, 2, 3, 0}, {500, 4, 9, 0}};
   EXPECT_EQ(plan_arena(blocks), 1024u);
