@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layers/graph.h"
@@ -42,7 +43,7 @@ struct ModelInfo {
 
 const std::vector<ModelInfo>& all_models();
 // Throws Error 2020 with the list of models (and the nearest name) if there is none of that name.
-const ModelInfo& find_model(const std::string& name);
+const ModelInfo& find_model(std::string_view name);
 // Builds `info` for this many classes and this input size. Throws Error 2421 for a size that the network
 // cannot take, naming the sizes that it can.
 Model build_model(const ModelInfo& info, int64_t classes, int height, int width);

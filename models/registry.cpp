@@ -39,7 +39,7 @@ const std::vector<ModelInfo>& all_models() {
   return models;
 }
 
-const ModelInfo& find_model(const std::string& name) {
+const ModelInfo& find_model(std::string_view name) {
   std::vector<std::string> names;
   for (const ModelInfo& m : all_models()) {
     if (m.name == name) return m;
@@ -47,7 +47,7 @@ const ModelInfo& find_model(const std::string& name) {
   }
   std::string list;
   for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
-  const std::string near = nearest_name(name, names);
+  const std::string near = nearest_name(std::string(name), names);
   throw Error(2020, "--model", fmt::format("there is no model \"{}\"", name),
               (near.empty() ? "" : "did you mean " + near + "? ") + ("models: " + list));
 }
