@@ -104,6 +104,17 @@ Peaks measure_peaks(Backend& backend, StreamRef s, bool tf32) {
   return peaks;
 }
 
+Peaks merge_peaks(const Peaks& before, const Peaks& after) {
+  Peaks merged;
+  for (double Peaks::* figure : {&Peaks::f32, &Peaks::bf16, &Peaks::memory}) {
+    const auto [slow, fast] = std::minmax(before.*figure, after.*figure);
+    merged.*figure = fast;
+    if (fast > 0) merged.apart = std::max(merged.apart, 1 - slow / fast);
+  }
+  merged.seconds = before.seconds + after.seconds;
+  return merged;
+}
+
 Peaks parse_peaks(const std::string& text) {
   Peaks peaks;
   const char* at = text.data();

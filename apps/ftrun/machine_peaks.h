@@ -14,6 +14,7 @@ struct Peaks {
   double memory =
       0;  // bytes/s of y = a + b over vectors that no cache holds, every operand counted once
   double seconds = 0;  // what measuring took; 0: given
+  double apart = 0;    // by how much two measurements differed at most, of the larger
   double flops(DType type) const { return type == DType::bf16 && bf16 > 0 ? bf16 : f32; }
   // Seconds that this work takes at the least.
   double roofline(DType type, double flops_of_work, double bytes) const;
@@ -21,6 +22,9 @@ struct Peaks {
 
 // Below two seconds on two cores. Fastest of several runs, since disturbance only slows down.
 Peaks measure_peaks(Backend& backend, StreamRef s, bool tf32);
+
+// Two measurements of one device as one: the faster of each figure, and how far they were apart.
+Peaks merge_peaks(const Peaks& before, const Peaks& after);
 
 // "f32,bf16,memory" in GFLOP/s, GFLOP/s and GB/s. Throws Error 2003.
 Peaks parse_peaks(const std::string& text);

@@ -91,8 +91,10 @@ int run_profile(const ProfileOptions& o) {
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
   SyntheticStep synthetic(step, backend, stream->ref());
-  if (o.peaks.empty())
-    peaks = measure_peaks(backend, stream->ref(), step.common.precision == "tf32");
+  const auto measured = [&] {
+    return measure_peaks(backend, stream->ref(), step.common.precision == "tf32");
+  };
+  if (o.peaks.empty()) peaks = measured();
 
   Run run(synthetic, backend, stream->ref());
   run.plain();
@@ -107,6 +109,7 @@ int run_profile(const ProfileOptions& o) {
       progress.update(i + 1);
     }
   }
+  if (o.peaks.empty()) peaks = merge_peaks(peaks, measured());
   const InputRecipe& recipe = synthetic.network().recipe;
   const ProfileReport report =
       make_report({step.model, step.mode, step.common.precision, backend.describe(),

@@ -101,7 +101,8 @@ std::string profile_json(const ProfileReport& r) {
                    {"bf16_gflop_per_s", 1e-9 * r.peaks.bf16},
                    {"gb_per_s", 1e-9 * r.peaks.memory},
                    {"measured", r.peaks.seconds > 0},
-                   {"seconds", r.peaks.seconds}};
+                   {"seconds", r.peaks.seconds},
+                   {"apart", r.peaks.apart}};
   json["step_ms"] = 1e3 * r.step;
   json["unobserved_step_ms"] = 1e3 * r.plain_step;
   json["observing_costs"] = r.overhead();

@@ -68,6 +68,25 @@ TEST(ProfileReport, predictions_take_the_higher_of_arithmetic_and_memory) {
   EXPECT_NEAR(kinds[1].seconds, 30e-6, 1e-12);
 }
 
+TEST(ProfileReport, peaks_that_differ_are_said_to_be_disturbed) {
+  const Peaks before{200e9, 400e9, 40e9, 1}, slower{170e9, 396e9, 40e9, 1.5};
+  const Peaks merged = app::merge_peaks(slower, before);
+  EXPECT_DOUBLE_EQ(merged.f32, 200e9);
+  EXPECT_DOUBLE_EQ(merged.bf16, 400e9);
+  EXPECT_DOUBLE_EQ(merged.memory, 40e9);
+  EXPECT_DOUBLE_EQ(merged.seconds, 2.5);
+  EXPECT_NEAR(merged.apart, 0.15, 1e-12);
+
+  ProfileReport r = invented_report();
+  EXPECT_EQ(app::profile_text(r).find("disturbed"), std::string::npos);
+  r.peaks = merged;
+  EXPECT_NE(app::profile_text(r).find("2.50 s, 15 % apart: disturbed"), std::string::npos);
+  r.peaks.apart = 0.04;
+  EXPECT_NE(app::profile_text(r).find("4 % apart)"), std::string::npos);
+  // A backend without bf16 has no such peak, and none that differs.
+  EXPECT_DOUBLE_EQ(app::merge_peaks({200e9, 0, 40e9, 1}, {200e9, 0, 40e9, 1}).apart, 0);
+}
+
 TEST(ProfileReport, given_peaks_are_three_positive_numbers) {
   const Peaks p = app::parse_peaks("220,437.5,48");
   EXPECT_DOUBLE_EQ(p.f32, 220e9);
