@@ -26,6 +26,7 @@ constexpr int kVersion = 1;
 constexpr std::string_view kFormat = "ftrun-weights";
 constexpr size_t kMostTensors = 100'000, kMostClasses = 1'000'000, kMostNotes = 1000;
 constexpr int kMostSide = 32'768;
+constexpr int kMostGoldenSide = 512;
 constexpr int kFirstReadError = 2300;
 constexpr const char* kCopyAgain = "copy or download the file again";
 constexpr const char* kMakeAgain = "make the file again with this version of ftrun";
@@ -115,19 +116,14 @@ void check_values(const NamedTensor& tensor, const std::string& path) {
                   "these weights cannot be used: make them again from their source");
 }
 
-// What is wrong with a recipe, or nothing.
-std::string recipe_fault(const InputRecipe& r) {
-  const auto in_range = [](int side) { return side >= 1 && side <= kMostSide; };
-  if (!in_range(r.height) || !in_range(r.width))
-    return fmt::format("its size is {} x {}", r.height, r.width);
-  const bool crop = r.resize == ResizeMode::crop;
-  if (crop ? !in_range(r.short_side) || r.short_side < std::max(r.height, r.width)
-           : r.short_side != 0)
-    return fmt::format("its short side is {}", r.short_side);
-  if (!std::isfinite(r.scale) || r.scale <= 0) return fmt::format("its scale is {}", r.scale);
-  for (size_t c = 0; c < 3; ++c)
-    if (!std::isfinite(r.mean[c]) || !std::isfinite(r.std[c]) || r.std[c] <= 0)
-      return fmt::format("channel {} has mean {} and std {}", c, r.mean[c], r.std[c]);
+// What is wrong with a golden picture, or nothing.
+std::string golden_fault(const Golden& g) {
+  for (int side : {g.height, g.width, g.side})
+    if (side < 1 || side > kMostGoldenSide) return fmt::format("a side of it is {}", side);
+  if (g.seed < 0) return fmt::format("its seed is {}", g.seed);
+  if (g.logits.empty() || g.logits.size() > kMostClasses)
+    return fmt::format("it has {} logits", g.logits.size());
+  if (first_not_finite(g.logits) < g.logits.size()) return "a logit is not finite";
   return {};
 }
 
@@ -139,6 +135,8 @@ bool is_tensor_name(std::string_view name) {
 void check_encodable(const WeightFile& weights) {
   FT_CHECK(recipe_fault(weights.recipe).empty(),
            "the input recipe is wrong: " + recipe_fault(weights.recipe));
+  FT_CHECK(!weights.golden || golden_fault(*weights.golden).empty(),
+           "the golden picture is wrong: " + golden_fault(*weights.golden));
   FT_CHECK(weights.tensors.size() <= kMostTensors && weights.classes.size() <= kMostClasses &&
                weights.notes.size() <= kMostNotes,
            "too many parts for a weight file");
@@ -167,14 +165,16 @@ void write_recipe(hdf5::Writer& file, const InputRecipe& r) {
   file.attribute(group, "std", r.std);
 }
 
+int small_int(const hdf5::Reader& file, const std::string& group, const char* name) {
+  return static_cast<int>(std::clamp<int64_t>(file.int_attribute(group, name), -1, 1 << 30));
+}
+
 InputRecipe read_recipe(const hdf5::Reader& file, const std::string& path) {
   const std::string group = "/input_recipe";
   const auto bad = [&](const std::string& seen) {
     throw Error(2313, path, "the input recipe is impossible: " + seen, kMakeAgain);
   };
-  const auto side = [&](const char* name) {
-    return static_cast<int>(std::clamp<int64_t>(file.int_attribute(group, name), -1, 1 << 30));
-  };
+  const auto side = [&](const char* name) { return small_int(file, group, name); };
   const auto one_of = [&](const char* name, const char* a, const char* b) {
     const std::string word = file.text_attribute(group, name);
     if (word != a && word != b) bad(fmt::format("its {} is \"{}\"", name, word));
@@ -194,6 +194,35 @@ InputRecipe read_recipe(const hdf5::Reader& file, const std::string& path) {
   std::ranges::copy(file.number_attribute(group, "std", 3), r.std.begin());
   if (const std::string fault = recipe_fault(r); !fault.empty()) bad(fault);
   return r;
+}
+
+void write_golden(hdf5::Writer& file, const Golden& g) {
+  const std::string group = "/golden";
+  file.group(group);
+  file.attribute(group, "seed", g.seed);
+  file.attribute(group, "height", int64_t{g.height});
+  file.attribute(group, "width", int64_t{g.width});
+  file.attribute(group, "side", int64_t{g.side});
+  file.write(group + "/logits", {static_cast<int64_t>(g.logits.size())}, g.logits);
+}
+
+// Files of before there were golden pictures have none.
+std::optional<Golden> read_golden(const hdf5::Reader& file, const std::string& path) {
+  const std::string group = "/golden";
+  if (!file.has(group)) return std::nullopt;
+  Golden g;
+  g.seed = file.int_attribute(group, "seed");
+  g.height = small_int(file, group, "height");
+  g.width = small_int(file, group, "width");
+  g.side = small_int(file, group, "side");
+  const hdf5::DatasetInfo info = file.info(group + "/logits");
+  if (info.shape.size() == 1 && info.shape[0] <= static_cast<int64_t>(kMostClasses)) {
+    g.logits.resize(static_cast<size_t>(info.shape[0]));
+    file.read(group + "/logits", info.shape, g.logits);
+  }
+  if (const std::string fault = golden_fault(g); !fault.empty())
+    throw Error(2313, path, "the golden picture is impossible: " + fault, kMakeAgain);
+  return g;
 }
 
 std::vector<NamedTensor> read_tensors(const hdf5::Reader& file, size_t file_bytes,
@@ -234,6 +263,7 @@ WeightFile parse(std::span<const std::byte> bytes, const std::string& sha256,
   weights.recipe = read_recipe(file, path);
   weights.classes = file.read_strings("/classes", kMostClasses);
   weights.tensors = read_tensors(file, bytes.size(), path);
+  weights.golden = read_golden(file, path);
   for (const std::string& key : file.attribute_names("/notes", kMostNotes))
     weights.notes[key] = file.text_attribute("/notes", key);
   return weights;
@@ -252,6 +282,21 @@ const NamedTensor* WeightFile::find(std::string_view name) const {
   return found == tensors.end() ? nullptr : &*found;
 }
 
+std::string recipe_fault(const InputRecipe& r) {
+  const auto in_range = [](int side) { return side >= 1 && side <= kMostSide; };
+  if (!in_range(r.height) || !in_range(r.width))
+    return fmt::format("its size is {} x {}", r.height, r.width);
+  const bool crop = r.resize == ResizeMode::crop;
+  if (crop ? !in_range(r.short_side) || r.short_side < std::max(r.height, r.width)
+           : r.short_side != 0)
+    return fmt::format("its short side is {}", r.short_side);
+  if (!std::isfinite(r.scale) || r.scale <= 0) return fmt::format("its scale is {}", r.scale);
+  for (size_t c = 0; c < 3; ++c)
+    if (!std::isfinite(r.mean[c]) || !std::isfinite(r.std[c]) || r.std[c] <= 0)
+      return fmt::format("channel {} has mean {} and std {}", c, r.mean[c], r.std[c]);
+  return {};
+}
+
 FileBytes encode_weights(const WeightFile& weights) {
   check_encodable(weights);
   hdf5::Writer file(kUserBlock, data_bytes(weights));
@@ -263,6 +308,7 @@ FileBytes encode_weights(const WeightFile& weights) {
   file.write_strings("/classes", weights.classes);
   file.group("/notes");
   for (const auto& [key, text] : weights.notes) file.attribute("/notes", key, text);
+  if (weights.golden) write_golden(file, *weights.golden);
   file.group("/tensors");
   for (const NamedTensor& tensor : weights.tensors)
     file.write("/tensors/" + tensor.name, tensor.shape, tensor.data);

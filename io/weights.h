@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,15 @@ struct NamedTensor {
   std::vector<float> data;
 };
 
+// What the network said to a drawn picture when the file was written, for a self-test: how to draw the picture and how
+// it becomes the input stands in docs/weights-format.md and is done by apps/ftrun/self_test.
+struct Golden {
+  int64_t seed = 0;           // of the picture, from 0 on
+  int height = 0, width = 0;  // of the picture
+  int side = 0;               // of the network's input
+  std::vector<float> logits;  // by output index
+};
+
 struct WeightFile {
   std::string model;    // as given to --model: "resnet50"
   std::string variant;  // what the shapes do not tell: "v1.5", "bvlc"
@@ -32,6 +42,7 @@ struct WeightFile {
   std::vector<std::string> classes;          // by output index; empty if unknown
   std::vector<NamedTensor> tensors;          // in graph order
   std::map<std::string, std::string> notes;  // free text: source, its hash, training run
+  std::optional<Golden> golden;
 
   // Filled by load and decode, ignored by save and encode.
   std::string path;    // for messages
@@ -41,9 +52,12 @@ struct WeightFile {
   const NamedTensor* find(std::string_view name) const;
 };
 
+// What makes a recipe impossible, or "".
+std::string recipe_fault(const InputRecipe& recipe);
+
 // File bytes of `weights`. Equal input gives equal bytes.
 // Throws Error 2314 and 2315 as decode_weights(), since such a file would never load again;
-// FT_CHECK: names unique and allowed, data has the size of its shape, recipe valid.
+// FT_CHECK: names unique and allowed, data has the size of its shape, recipe and golden picture valid.
 FileBytes encode_weights(const WeightFile& weights);
 
 // Inverse of encode_weights(). Nothing is parsed before the SHA-256 of all bytes is found right.

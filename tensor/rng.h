@@ -19,6 +19,7 @@ enum class RngPurpose : uint32_t {
   demo_data = 5,
   test = 6,
   sample_choice = 7,
+  golden = 8,
 };
 
 // One Philox4x32-10 block: 4 x 32 random bits from a 128-bit counter and a 64-bit key.

@@ -39,6 +39,10 @@ void add_common(CLI::App* app, CommonOptions& o) {
       ->capture_default_str();
 }
 
+void add_self_test(CLI::App* app, bool& off) {
+  app->add_flag("--no-self-test", off, "use the weights without their self-test");
+}
+
 void add_workers(CLI::App* app, int& workers) {
   app->add_option("--workers", workers, "threads that decode images; 0: none")
       ->check(between(0, 256, "a whole number from 0 to 256"))
@@ -122,6 +126,7 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
       app.add_subcommand("finetune", "fine-tune a network on a folder of images per class");
   c->add_option("--model", o.model, model_names() + " (default: that of the weights)");
   c->add_option("--weights", o.weights, "weight file to start from; without: from scratch");
+  add_self_test(c, o.no_self_test);
   c->add_option("--out", o.out, "folder of the run")->required();
   c->add_option("--config", o.config,
                 "TOML file with the same names as the flags, for example a run.toml; flags win");
@@ -218,6 +223,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   CLI::App* c = app.add_subcommand(
       "evaluate", "accuracy, confusion matrix and pictures of a fine-tuned network");
   c->add_option("--weights", out.evaluate.weights, "weight file")->required();
+  add_self_test(c, out.evaluate.no_self_test);
   c->add_option("--out", out.evaluate.out, "folder for predictions.csv and pictures");
   c->add_flag("--force", out.evaluate.force, "write into a folder that holds another run");
   c->add_option("--split", out.evaluate.split, "train, val or test (default: test, else val)")
@@ -234,6 +240,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c = app.add_subcommand("predict", "class probabilities of images or folders");
   c->add_option("files", out.predict.files, "images or folders")->required();
   c->add_option("--weights", out.predict.weights, "weight file")->required();
+  add_self_test(c, out.predict.no_self_test);
   c->add_option("--top", out.predict.top, "classes shown an image")
       ->check(between(1, 1000000, "a whole number from 1 on"))
       ->capture_default_str();
@@ -250,6 +257,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c = app.add_subcommand("explain", "Grad-CAM: which part of an image speaks for its class");
   c->add_option("files", out.explain.files, "images")->required();
   c->add_option("--weights", out.explain.weights, "weight file")->required();
+  add_self_test(c, out.explain.no_self_test);
   c->add_option("--out", out.explain.out, "PNG file")->capture_default_str();
   c->add_option("--class", out.explain.class_name, "class to explain (default: the predicted one)");
   c->add_option("--target", out.explain.target, "logit, or softmax as MATLAB does")

@@ -9,6 +9,7 @@
 #include "apps/ftrun/commands.h"
 #include "apps/ftrun/network.h"
 #include "apps/ftrun/progress.h"
+#include "apps/ftrun/self_test.h"
 #include "io/atomic_file.h"
 #include "io/file_bytes.h"
 #include "io/sha256.h"
@@ -154,6 +155,16 @@ WeightFile weight_file(Conversion& c, const Source& source, const std::string& p
   return file;
 }
 
+// Computed on the CPU, where every machine can.
+std::string add_golden_answer(WeightFile& file) {
+  try {
+    const auto backend = make_backend({Device::Kind::cpu, 0}, {});
+    return add_golden(file, *backend, backend->make_stream()->ref());
+  } catch (const Error& e) {
+    return e.seen();
+  }
+}
+
 void print_warnings(const std::vector<std::string>& warnings) {
   const size_t shown = std::min(warnings.size(), kNamesShown);
   for (size_t i = 0; i < shown; ++i) fmt::print("warning     {}\n", escape(warnings[i]));
@@ -169,8 +180,10 @@ int run_convert(const ConvertOptions& o) {
   Conversion c = read(o, &source, &note);
   print_head(source, c, note);
   print_rows(c, o.tensors);
-  const WeightFile file = weight_file(c, source, o.in);
+  WeightFile file = weight_file(c, source, o.in);
   print_warnings(weight_warnings(file));
+  const std::string why = add_golden_answer(file);
+  if (!why.empty()) fmt::print("note        the file has no self-test: {}\n", why);
   save_weights(o.out, file);
   fmt::print("wrote       {}\n", escape(o.out));
   return 0;

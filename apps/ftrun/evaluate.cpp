@@ -9,6 +9,7 @@
 #include "apps/ftrun/preprocess.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/results.h"
+#include "apps/ftrun/self_test.h"
 
 namespace ft::app {
 namespace {
@@ -33,9 +34,10 @@ int run_evaluate(const EvaluateOptions& o) {
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
   fmt::print("device      {}: {}\n", backend.describe(), chosen.reason);
-  const WeightFile file = load_weights(o.weights);
-  Network network = load_network(file, backend, stream->ref());
+  std::string tested;
+  Network network = load_tested(o.weights, !o.no_self_test, backend, stream->ref(), &tested);
   fmt::print("model       {}; input {}\n", network.model.name, describe(network.recipe));
+  fmt::print("self-test   {}\n", tested);
   const Prescanned data = find_data(o.data, network.classes, o.out);
   const Split& split = choose_split(data.data, o.split);
   fmt::print("{:<11} {} images; {} bad ones skipped\n", split.name, split.samples.size(),

@@ -7,6 +7,7 @@
 #include "apps/ftrun/image_files.h"
 #include "apps/ftrun/pictures.h"
 #include "apps/ftrun/progress.h"
+#include "apps/ftrun/self_test.h"
 #include "io/atomic_file.h"
 #include "models/patterns.h"
 
@@ -30,7 +31,7 @@ int run_explain(const ExplainOptions& o) {
   const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
-  Network network = load_network(load_weights(o.weights), backend, stream->ref());
+  Network network = load_tested(o.weights, !o.no_self_test, backend, stream->ref());
   const int target = find_class(network, o.class_name);
   const std::vector<Sample> samples =
       check_image_files(collect_image_files(o.files), o.bad_images == "skip", 0);

@@ -10,6 +10,7 @@
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/results.h"
 #include "apps/ftrun/run_record.h"
+#include "apps/ftrun/self_test.h"
 #include "apps/ftrun/stop_request.h"
 #include "io/atomic_file.h"
 
@@ -257,12 +258,17 @@ void FinetuneRun::save_best() {
     best.tensors[static_cast<size_t>(parameter)].data = values;
   best.notes["validation_accuracy"] = fmt::format("{:.6f}", best_->accuracy);
   best.notes["step"] = fmt::format("{}", best_->step);
-  save("best.h5", best);
+  save("best.h5", best, false);
   best_saved_ = best_->step;
 }
 
-void FinetuneRun::save(const char* name, const WeightFile& weights) {
+void FinetuneRun::save(const char* name, WeightFile& weights, bool same_as_network) {
   const double before = seconds();
+  Backend& backend = *backend_.backend;
+  const std::string why = same_as_network
+                              ? add_golden(weights, *network_.parameters, backend, stream_->ref())
+                              : add_golden(weights, backend, stream_->ref());
+  if (!why.empty()) fmt::print(stderr, "ftrun: note: {} has no self-test: {}\n", name, why);
   save_weights(*folder_ / name, weights);
   save_s_ += seconds() - before;
 }
@@ -272,7 +278,7 @@ void FinetuneRun::save_last() {
   if (last_saved_ == step) return;
   WeightFile last = weight_file_of(network_, stream_->ref());
   last.notes["step"] = fmt::format("{}", step);
-  save("last.h5", last);
+  save("last.h5", last, true);
   last_saved_ = step;
 }
 

@@ -84,7 +84,8 @@ class FinetuneRun {
   void take_best();
   void save_best();
   void save_last();
-  void save(const char* name, const WeightFile& weights);
+  // Computes the answer to the golden picture from network_, or from the file's own numbers where these are others.
+  void save(const char* name, WeightFile& weights, bool same_as_network);
   void write_record(const struct RunOutcome& outcome) const;
   void save_progress();
   int finish_stopped();
@@ -114,6 +115,7 @@ class FinetuneRun {
   std::optional<RunFolder> folder_;
   Network network_;
   LoadReport loaded_;
+  std::string self_test_;  // what the header says of it
   Decode decode_;
   Cut cut_;
   std::unique_ptr<Feed> feed_;

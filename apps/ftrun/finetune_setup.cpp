@@ -9,6 +9,7 @@
 #include "apps/ftrun/pictures.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/results.h"
+#include "apps/ftrun/self_test.h"
 #include "apps/ftrun/stop_request.h"
 #include "models/transfer.h"
 
@@ -142,6 +143,10 @@ void FinetuneRun::build_network() {
     return !file_ || p.name.starts_with(head);
   });
   if (file_) loaded_ = load_parameters(network_, *file_, true, stream_->ref());
+  if (file_)
+    self_test_ = options_.no_self_test
+                     ? "off: --no-self-test"
+                     : self_test(*file_, *network_.parameters, *backend_.backend, stream_->ref());
 }
 
 void FinetuneRun::compile() {
@@ -215,6 +220,10 @@ void FinetuneRun::print_parameters() const {
   fmt::print("input       {}\n", describe(network_.recipe));
   if (file_) {
     fmt::print("weights     {}: {}\n", escape(options_.weights), summary(loaded_));
+    fmt::print("self-test   {}\n", self_test_);
+    if (network_.recipe != file_->recipe)
+      fmt::print("note        the weights were made for other input: {}\n",
+                 describe(file_->recipe));
   } else {
     fmt::print("weights     none: from scratch, He initialisation, seed {}; {}\n",
                options_.common.seed,

@@ -22,6 +22,9 @@ int run_inspect(const std::string& path, bool tensors) {
   fmt::print("tensors     {}, {} numbers, {}\n", file.tensors.size(), elements,
              bytes_text(4.0 * static_cast<double>(elements)));
   fmt::print("sha-256     {}\n", file.sha256);
+  fmt::print("self-test   {}\n",
+             file.golden ? fmt::format("a golden picture, seen at {0}x{0}", file.golden->side)
+                         : "none: the file holds no golden picture");
   for (const auto& [key, value] : file.notes)
     fmt::print("note        {}: {}\n", escape(key), escape(value));
   for (const std::string& warning : weight_warnings(file)) fmt::print("warning     {}\n", warning);

@@ -32,7 +32,7 @@ struct FinetuneOptions {
   CommonOptions common;
   DataOptions data;
   std::string model, weights, out, config;
-  bool force = false;
+  bool force = false, no_self_test = false;
   std::string protocol;  // "" or "matlab"
   // optimisation
   std::optional<double> lr;
@@ -70,7 +70,7 @@ struct EvaluateOptions {
   DataOptions data;
   std::string weights, out, split;
   int64_t batch = 32;
-  bool force = false;
+  bool force = false, no_self_test = false;
   std::string print = "test-set,confusion,gradcam";
 };
 
@@ -81,7 +81,7 @@ struct PredictOptions {
   std::string bad_images = "fail";
   int64_t batch = 32;
   int top = 5;
-  bool json = false;
+  bool json = false, no_self_test = false;
   int workers = 2;
 };
 
@@ -90,6 +90,7 @@ struct ExplainOptions {
   std::vector<std::string> files;
   std::string weights, out = "gradcam.png", target = "logit", map, class_name;
   std::string bad_images = "fail";
+  bool no_self_test = false;
 };
 
 struct SummaryOptions {

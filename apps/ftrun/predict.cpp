@@ -12,6 +12,7 @@
 #include "apps/ftrun/image_files.h"
 #include "apps/ftrun/preprocess.h"
 #include "apps/ftrun/progress.h"
+#include "apps/ftrun/self_test.h"
 
 namespace ft::app {
 namespace {
@@ -56,7 +57,7 @@ int run_predict(const PredictOptions& o) {
   const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
-  Network network = load_network(load_weights(o.weights), backend, stream->ref());
+  Network network = load_tested(o.weights, !o.no_self_test, backend, stream->ref());
   const std::vector<Sample> samples =
       check_image_files(collect_image_files(o.files), o.bad_images == "skip", o.workers);
   const int64_t batch = std::min<int64_t>(o.batch, static_cast<int64_t>(samples.size()));

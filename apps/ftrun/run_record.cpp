@@ -51,6 +51,7 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   set("patience", o.patience);
   set("clip", o.clip);
   set("class-weights", o.class_weights);
+  if (o.no_self_test) set("no-self-test", true);
   set("shuffle", o.shuffle);
   set("drop-last", o.drop_last);
   set("flip", o.flip);

@@ -51,6 +51,7 @@ WeightFile sample() {
                {"fc.weight", {3, 2}, {1, -2, 3, -0.0f, 5e-39f, 3.4e38f}}};
   for (int i = 0; i < 12; ++i) w.tensors[0].data.push_back(0.1f * static_cast<float>(i) - 0.3f);
   w.notes = {{"source", "drawn"}, {"empty", ""}};
+  w.golden = Golden{1, 60, 80, 64, {0.5f, -1.25f, 3}};
   return w;
 }
 
@@ -103,6 +104,11 @@ TEST(Weights, round_trip_bit_for_bit) {
   EXPECT_EQ(r.recipe, w.recipe);
   EXPECT_EQ(r.classes, w.classes);
   EXPECT_EQ(r.notes, w.notes);
+  ASSERT_TRUE(r.golden.has_value());
+  EXPECT_EQ(r.golden->seed, 1);
+  EXPECT_EQ(r.golden->height * 1000 + r.golden->width, 60080);
+  EXPECT_EQ(r.golden->side, 64);
+  EXPECT_EQ(r.golden->logits, w.golden->logits);
   ASSERT_EQ(r.tensors.size(), w.tensors.size());
   for (size_t i = 0; i < w.tensors.size(); ++i) {
     EXPECT_EQ(r.tensors[i].name, w.tensors[i].name);
@@ -127,10 +133,11 @@ TEST(Weights, equal_weights_make_equal_files_and_squash_and_bgr_survive) {
   w.recipe = {227, 200, ResizeMode::squash, 0, ColourOrder::bgr, 1, {104, 117, 123}, {1, 1, 1}};
   w.classes.clear();
   w.notes.clear();
+  w.golden.reset();
   const std::string bytes = encoded(w);
   const WeightFile r = decode_weights(std::as_bytes(std::span(bytes)), "w.h5");
   EXPECT_EQ(r.recipe, w.recipe);
-  EXPECT_TRUE(r.classes.empty() && r.notes.empty());
+  EXPECT_TRUE(r.classes.empty() && r.notes.empty() && !r.golden);
 }
 
 TEST(Weights, many_tensors_keep_their_order) {
