@@ -48,6 +48,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit HeaderReader(const std::string& path) : path_(path) {}
   std::vector<Entry> entries;
+  std::map<std::string, std::string> metadata;  // of ftrun
 
   bool start_object(size_t) override {
     if (place_ == Place::start) return go(Place::header);
@@ -88,7 +89,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool string(string_t& text) override {
-    if (place_ == Place::metadata) return true;
+    if (place_ == Place::metadata) {
+      if (name_.starts_with("ftrun.")) metadata[name_] = text;
+      return true;
+    }
     if (place_ != Place::entry || field_ != Field::type) wrong_value();
     entries.back().type = text;
     field_ = Field::none;
@@ -161,7 +165,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   std::set<std::string> names_, metadata_names_;
 };
 
-std::vector<Entry> read_header(std::span<const std::byte> header, const std::string& path) {
+std::vector<Entry> read_header(std::span<const std::byte> header, const std::string& path,
+                               std::map<std::string, std::string>* metadata) {
   const auto* first = reinterpret_cast<const char*>(header.data());
   if (header.empty() || first[0] != '{')
     throw Error(2371, path, "the header is wrong: it does not begin with {", kMakeAgain);
@@ -170,6 +175,7 @@ std::vector<Entry> read_header(std::span<const std::byte> header, const std::str
     throw Error(2371, path, "the header is wrong: it holds a zero byte", kMakeAgain);
   HeaderReader reader(path);
   nlohmann::json::sax_parse(first, first + header.size(), &reader);
+  *metadata = std::move(reader.metadata);
   return std::move(reader.entries);
 }
 
@@ -209,11 +215,11 @@ SourceFile open_safetensors(std::span<const std::byte> bytes, const std::string&
   if (length > kMostHeader || length > in.left())
     in.fail(
         fmt::format("the header is said to have {} bytes, the file has {}", length, bytes.size()));
-  std::vector<Entry> entries = read_header(in.take(length), path);
+  SourceFile file{SourceFormat::safetensors, "a safetensors file", {}, {}};
+  std::vector<Entry> entries = read_header(in.take(length), path, &file.metadata);
   const auto data = bytes.subspan(in.at());
   for (const Entry& e : entries) check_entry(e, path);
   std::ranges::sort(entries, {}, [](const Entry& e) { return std::pair(e.range[0], e.range[1]); });
-  SourceFile file{SourceFormat::safetensors, "a safetensors file", {}, {}};
   uint64_t end = 0;
   for (const Entry& e : entries) {
     if (e.range[0] != end || e.range[1] > data.size())

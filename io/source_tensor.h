@@ -29,6 +29,8 @@ struct SourceFile {
   std::vector<SourceTensor> tensors;
   std::map<std::string, double> epsilon;  // of batch-norm layers, where the file says it
   std::vector<double> input_mean = {};    // of R, G and B, 0 to 255, where the file says it
+  // What an export of ftrun says of itself: "ftrun.model", "ftrun.input_recipe", "ftrun.classes".
+  std::map<std::string, std::string> metadata = {};
 };
 
 enum class NumberType : uint8_t { f32, f64, f16, bf16, other };

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "apps/convert/candidate.h"
+#include "apps/convert/own_export.h"
 #include "layers/parameter_set.h"
 #include "tensor/error.h"
 
@@ -106,6 +107,12 @@ Choice choose(std::vector<Candidate> all, const SourceFile& source, const Reques
     return {std::move(**known), by, published};
   }
   const bool sure = std::ranges::all_of(fitting, is(fitting[0]->info->name));
+  if (const std::string own = own_model(source); !own.empty() && !sure) {
+    const auto said = std::ranges::find_if(fitting, is(own));
+    if (said == fitting.end()) refuse_own_model(source, request.path);
+    if (!request.model.empty() && request.model != own) contradicts(request, own, kKnownByExport);
+    return {std::move(**said), kKnownByExport, nullptr};
+  }
   if (request.model.empty() && !sure) {
     std::string names;
     for (const Candidate* c : fitting) names += (names.empty() ? "" : " and ") + c->info->name;
@@ -219,6 +226,7 @@ Conversion convert(const SourceFile& source, const Request& request) {
   out.classes = candidate.model.classes;
   out.recipe = recipe_of(*candidate.info, choice.published);
   if (candidate.naming == Naming::matlab) make_rgb(out.recipe, source.input_mean);
+  read_own_export(source, request.path, out);
   out.skipped = candidate.skipped;
   out.epsilon = epsilon_note(candidate);
   Reader(candidate, tensors, request.seed).run(out);

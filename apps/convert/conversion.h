@@ -41,14 +41,15 @@ struct Conversion {
   std::string epsilon;   // what was done about epsilon; "" if nothing
   int64_t classes = 0;
   InputRecipe recipe;
-  std::vector<NamedTensor> tensors;  // in the order of the graph
-  std::vector<Row> rows;             // one a tensor
-  std::vector<std::string> skipped;  // of the file: counters that inference does not need
+  std::vector<std::string> class_names;  // where the file says them
+  std::vector<NamedTensor> tensors;      // in the order of the graph
+  std::vector<Row> rows;                 // one a tensor
+  std::vector<std::string> skipped;      // of the file: counters that inference does not need
 };
 
 // Throws Error 2020 for an unknown --model, 2320 where the tensors do not fit, 2353 if no network has such tensors,
-// 2354 if several have (--model has to say which), 2355 if --model contradicts what the file is known to be, and what
-// reading a tensor throws.
+// 2354 if several have (--model has to say which), 2355 if --model contradicts what the file is known to be, 2387 if an
+// export of ftrun says impossible things of itself, and what reading a tensor throws.
 Conversion convert(const SourceFile& source, const Request& request);
 
 }  // namespace ft::convert

@@ -144,6 +144,7 @@ WeightFile weight_file(Conversion& c, const Source& source, const std::string& p
   file.model = c.model;
   file.variant = find_model(c.model).variant;
   file.recipe = c.recipe;
+  file.classes = c.class_names;
   file.tensors = std::move(c.tensors);
   file.path = path;
   file.notes = {{"source", source.name},

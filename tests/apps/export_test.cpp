@@ -1,9 +1,12 @@
 // ftrun export: what goes out comes in again bit for bit, and what must not go out does not.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "io/source_file.h"
 #include "io/weights.h"
 #include "tests/apps/ftrun_case.h"
+#include "tests/apps/weight_samples.h"
 #include "tests/io/source_samples.h"
 
 namespace ft::test {
@@ -24,6 +27,53 @@ TEST_F(Ftrun, export_and_convert_bring_a_tuned_network_back_bit_for_bit) {
       EXPECT_EQ(back.tensors[i].data, original.tensors[i].data) << back.tensors[i].name;
     }
   }
+}
+
+// Unlike .pth, whose names say nothing of v1 and v1.5.
+TEST_F(Ftrun, convert_of_our_own_safetensors_needs_no_word_and_loses_nothing) {
+  const WeightFile original = load_weights(*dir / "tuned/best.h5");
+  const std::string out = *dir / "own.safetensors", back = *dir / "own.h5";
+  ASSERT_EQ(ftrun({"export", *dir / "tuned/best.h5", out}).status, 0);
+  const ProcessResult r = ftrun({"convert", out, back});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("known by    the file, an export of ftrun"), std::string::npos) << r.out;
+  const WeightFile file = load_weights(back);
+  EXPECT_EQ(file.model, "resnet50");
+  EXPECT_EQ(file.recipe, original.recipe);
+  EXPECT_EQ(file.classes, original.classes);
+  ASSERT_EQ(ftrun({"convert", out, back, "--model", "resnet50"}).status, 0);
+  expect_error(ftrun({"convert", out, back, "--model", "resnet50-v1"}), 2, "2355", "resnet50");
+}
+
+TEST_F(Ftrun, convert_believes_no_impossible_metadata) {
+  const WeightFile original = load_weights(*dir / "tuned/best.h5");
+  const std::string plain = as_safetensors(original);
+  uint64_t length = 0;
+  std::memcpy(&length, plain.data(), sizeof length);
+  const auto with = [&](const std::string& model, const std::string& more) {
+    const std::string header = R"({"__metadata__":{"ftrun.model":")" + model + "\"" + more + "}," +
+                               plain.substr(9, length - 1);
+    write_file(*dir / "said.safetensors", safetensors(header, plain.substr(8 + length)));
+    return ftrun({"convert", *dir / "said.safetensors", *dir / "said.h5"});
+  };
+  EXPECT_EQ(with("resnet50-v1", "").status, 0);
+  EXPECT_EQ(load_weights(*dir / "said.h5").model, "resnet50-v1");
+  expect_error(with("alexnet", ""), 2, "2387", "said.safetensors");
+  const std::string recipe = R"(,"ftrun.input_recipe":)", classes = R"(,"ftrun.classes":)";
+  const std::string whole =
+      R"("{\"height\":H,\"width\":32,\"resize\":\"R\",\"short_side\":0,\"colour_order\":\"rgb\",\"scale\":1,)"
+      R"(\"mean\":[0,0,0],\"std\":[1,1,1]}")";
+  const auto recipe_of = [&](const std::string& height, const std::string& resize) {
+    std::string text = whole;
+    text.replace(text.find("H,"), 1, height);
+    return recipe + text.replace(text.find("R\\"), 1, resize);
+  };
+  EXPECT_EQ(with("resnet50", recipe_of("32", "squash")).status, 0);
+  for (const std::string& more :
+       {recipe + R"("{}")", recipe + R"("[")", recipe_of("0", "squash"), recipe_of("32", "bend"),
+        recipe_of("\\\"x\\\"", "squash"), classes + R"("[\"a\"]")", classes + R"("7")",
+        classes + R"("[\"a\",\"b\",\"c\",\"d\\u0000\"]")"})
+    expect_error(with("resnet50", more), 2, "2387", "said.safetensors");
 }
 
 TEST_F(Ftrun, export_has_the_counters_that_torchvision_asks_for) {
