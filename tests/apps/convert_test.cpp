@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "io/weights.h"
+#include "layers/parameter_set.h"
+#include "models/model.h"
 #include "tests/apps/ftrun_case.h"
 #include "tests/apps/weight_samples.h"
 
@@ -60,9 +62,13 @@ TEST_F(Ftrun, convert_names_what_is_no_weight_file) {
   const std::string out = *dir / "no.h5";
   expect_error(ftrun({"convert", *dir / "absent.pth", out}), 2, "2301", "absent.pth");
   expect_error(ftrun({"convert", *dir / "demo", out}), 2, "2302", "demo");
+  std::string tar(512, '\0');
+  tar.replace(0, 9, "model.pth").replace(257, 5, "ustar");
   const struct {
-    const char *content, *number, *said;
+    std::string content;
+    const char *number, *said;
   } kRows[] = {
+      {tar, "2351", "a tar archive"},
       {"", "2305", "x.pth"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "2351", "git lfs pull"},
       {"<!DOCTYPE html><html></html>", "2351", "HTML"},
@@ -86,6 +92,28 @@ TEST_F(Ftrun, convert_reads_the_whole_file_before_it_writes) {
   EXPECT_NE(r.out.find("its name ends with .pth, but the content decides"), std::string::npos)
       << r.out;
   expect_same_network(load_weights(file), original);
+}
+
+// C13: eight classes become four: the classifier is drawn by the seed, and the header says so.
+TEST_F(Ftrun, a_classifier_of_another_size_is_replaced_by_a_seeded_one_and_said) {
+  const ProcessResult r = tune(
+      "drawn", {"--lr", "1e-30", "--l2", "0", "--seed", "5", "--epochs", "1", "--print", "none"});
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("265 loaded, 2 new (fc.weight, fc.bias), 2 of the file skipped"),
+            std::string::npos)
+      << r.out;
+  const WeightFile source = load_weights(*dir / "source/best.h5"),
+                   drawn = load_weights(*dir / "drawn/last.h5");
+  EXPECT_EQ(source.find("fc.weight")->shape, (std::vector<int64_t>{8, 2048}));
+  const Model model = build_model(find_model("resnet50"), 4, 32, 32);
+  for (const char* name : {"fc.weight", "fc.bias"}) {
+    const int index = model.graph.find_parameter(name);
+    const Parameter& p = model.graph.parameters()[static_cast<size_t>(index)];
+    std::vector<float> values(static_cast<size_t>(p.shape.elements()));
+    draw_initial(p, 5, values);
+    for (size_t i = 0; i < values.size(); ++i)
+      EXPECT_NEAR(drawn.find(name)->data.at(i), values[i], 1e-20F) << name;
+  }
 }
 
 // C11: numbers that no network has are refused, odd ones are said.

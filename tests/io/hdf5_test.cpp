@@ -1,13 +1,11 @@
 // HDF5 in memory: what is written reads back, and a hostile file gets nothing but an error.
 #include <gtest/gtest.h>
 #include <hdf5.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -15,12 +13,18 @@
 #include "io/hdf5_writer.h"
 #include "tensor/error.h"
 #include "tests/io/file_faults.h"
+#include "tests/io/foreign_hdf5.h"
 #include "tests/support/support.h"
 
 namespace ft::hdf5 {
 namespace {
 
 namespace fs = std::filesystem;
+using test::chunked;
+using test::fits_in_memory;
+using test::foreign_file;
+using test::Handle;
+using test::UnknownFilter;
 
 std::span<const std::byte> as_bytes(const std::string& text) {
   return std::as_bytes(std::span(text));
@@ -35,28 +39,6 @@ int number_of(const std::function<void()>& action) {
     return e.number();
   }
   return 0;
-}
-
-// Closes any kind of HDF5 handle at the end of its scope.
-struct Handle {
-  hid_t id;
-  Handle(hid_t i) : id(i) { EXPECT_GE(i, 0); }
-  ~Handle() { H5Idec_ref(id); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-  operator hid_t() const { return id; }
-};
-
-// A file made by `fill` with the C API itself, as a stranger would.
-std::string foreign_file(const std::function<void(hid_t file)>& fill, hid_t access = H5P_DEFAULT,
-                         hid_t creation = H5P_DEFAULT) {
-  test::TempDir dir;
-  const std::string path = (dir / "foreign.h5").string();
-  {
-    const Handle file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access);
-    fill(file);
-  }
-  return test::read_file(path);
 }
 
 // A dataset "x" of `type` and `dims`, written if `data` is given.
@@ -75,12 +57,6 @@ const float kFour[] = {1, 2, 3, 4};
 
 void add_floats(hid_t file, hid_t properties = H5P_DEFAULT) {
   add_dataset(file, H5T_IEEE_F32LE, {4}, properties, H5T_NATIVE_FLOAT, kFour);
-}
-
-Handle chunked(std::vector<hsize_t> chunk) {
-  const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-  H5Pset_chunk(properties, static_cast<int>(chunk.size()), chunk.data());
-  return properties;
 }
 
 std::vector<float> read_floats(const std::string& file, const Shape& shape) {
@@ -318,22 +294,6 @@ TEST(Hdf5, compact_storage_is_refused) {
   EXPECT_EQ(read_number(file), 2345);
 }
 
-// Runs `action` in a child that may use only `bytes` more memory than now.
-bool fits_in_memory(size_t bytes, const std::function<bool()>& action) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    size_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    const rlim_t limit = pages * static_cast<size_t>(::sysconf(_SC_PAGESIZE)) + bytes;
-    const rlimit both{limit, limit};
-    ::setrlimit(RLIMIT_AS, &both);
-    ::_exit(action() ? 0 : 1);
-  }
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 TEST(Hdf5, huge_shape_is_refused_before_memory_is_asked_for) {
   const std::string empty_chunks = foreign_file(
       [](hid_t f) { add_dataset(f, H5T_IEEE_F32LE, {1u << 20, 1u << 20}, chunked({64, 64})); });
@@ -385,19 +345,16 @@ TEST(Hdf5, chunks_that_were_never_written_are_refused_instead_of_read_as_zeros) 
   EXPECT_EQ(read_number(file, {8}), 2349);
 }
 
-size_t pass_filter(unsigned, size_t, const unsigned*, size_t n, size_t*, void**) { return n; }
-
 TEST(Hdf5, unknown_filter_is_refused_and_no_plugin_is_looked_for) {
-  constexpr H5Z_filter_t kFilter = 32001;
-  const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, kFilter, 1,       1,
-                               "hostile",        nullptr, nullptr, pass_filter};
-  ASSERT_GE(H5Zregister(&filter), 0);
-  const std::string hostile = foreign_file([](hid_t f) {
-    const Handle properties = chunked({4});
-    H5Pset_filter(properties, kFilter, H5Z_FLAG_MANDATORY, 0, nullptr);
-    add_floats(f, properties);
-  });
-  ASSERT_GE(H5Zunregister(kFilter), 0);
+  std::string hostile;
+  {
+    const UnknownFilter filter;
+    hostile = foreign_file([&](hid_t f) {
+      const Handle properties = chunked({4});
+      filter.add_to(properties);
+      add_floats(f, properties);
+    });
+  }
   test::TempDir plugins;
   test::write_file(plugins / "libh5hostile.so", "would be loaded");
   H5PLprepend(plugins.path().c_str());
