@@ -70,6 +70,7 @@ class Once {
   static CompileOptions options(ValueId to) {
     CompileOptions options;
     options.to = to;
+    options.fuse = false;  // folded batch-norms would be one more copy of all weights
     return options;
   }
 
