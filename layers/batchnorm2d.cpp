@@ -67,8 +67,4 @@ void BatchNorm2d::backward(const Pass& pass) {
       pass.workspace);
 }
 
-std::string BatchNorm2d::describe(PassKind pass) const {
-  return plan_ ? plan_->describe(pass) : "";
-}
-
 }  // namespace ft

@@ -23,7 +23,7 @@ class BatchNorm2d : public Layer {
   LayerPlan setup(const LayerSetup& setup) override;
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
-  std::string describe(PassKind pass) const override;
+  const Plan* plan() const override { return plan_.get(); }
   double epsilon() const { return epsilon_; }
   double momentum() const { return momentum_; }
   // The same batch-norm with more behind it.

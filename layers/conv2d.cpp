@@ -81,6 +81,4 @@ void Conv2d::backward(const Pass& pass) {
     plan_->backward_weights(pass.stream, pass.x[0], pass.dy, dw, db, pass.workspace);
 }
 
-std::string Conv2d::describe(PassKind pass) const { return plan_ ? plan_->describe(pass) : ""; }
-
 }  // namespace ft

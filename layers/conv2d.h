@@ -23,7 +23,7 @@ class Conv2d : public Layer {
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
   bool splits_backward() const override { return true; }
-  std::string describe(PassKind pass) const override;
+  const Plan* plan() const override { return plan_.get(); }
 
   const Conv2dConfig& config() const { return config_; }
   Conv2dSpec spec(const TensorSpec& x) const;

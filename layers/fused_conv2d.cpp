@@ -95,8 +95,4 @@ void FusedConv2d::backward(const Pass&) {
   FT_CHECK(false, "a fused convolution has no backward pass");
 }
 
-std::string FusedConv2d::describe(PassKind pass) const {
-  return plan_ ? plan_->describe(pass) : "";
-}
-
 }  // namespace ft

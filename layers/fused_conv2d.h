@@ -30,7 +30,7 @@ class FusedConv2d : public Layer {
   void forward(const Pass& pass) override;
   // Throws Error 1001: there is no backward pass.
   void backward(const Pass& pass) override;
-  std::string describe(PassKind pass) const override;
+  const Plan* plan() const override { return plan_.get(); }
 
  private:
   void fold(const Pass& pass);

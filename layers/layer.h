@@ -95,8 +95,10 @@ class Layer {
   // Whether backward makes dx and the gradients of the parameters by separate work, so that asking for one and
   // then for the other costs the same as asking for both; an executor then does so, and each can be watched.
   virtual bool splits_backward() const { return false; }
+  // The plan that the passes run, once set up; nullptr for plain ops.
+  virtual const Plan* plan() const { return nullptr; }
   // Which algorithm a pass runs: "jit:avx512_core"; empty for plain ops.
-  virtual std::string describe(PassKind) const { return {}; }
+  std::string describe(PassKind pass) const { return plan() ? plan()->describe(pass) : ""; }
 };
 
 }  // namespace ft

@@ -60,6 +60,4 @@ void Linear::backward(const Pass& pass) {
     plan_->backward_weights(pass.stream, pass.x[0], pass.dy, dw, db, pass.workspace);
 }
 
-std::string Linear::describe(PassKind pass) const { return plan_ ? plan_->describe(pass) : ""; }
-
 }  // namespace ft

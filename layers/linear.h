@@ -19,7 +19,7 @@ class Linear : public Layer {
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
   bool splits_backward() const override { return true; }
-  std::string describe(PassKind pass) const override;
+  const Plan* plan() const override { return plan_.get(); }
 
  private:
   int64_t out_;

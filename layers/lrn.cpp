@@ -31,6 +31,4 @@ void Lrn::backward(const Pass& pass) {
     plan_->backward_data(pass.stream, pass.x[0], pass.dy, pass.aux, pass.dx[0], pass.workspace);
 }
 
-std::string Lrn::describe(PassKind pass) const { return plan_ ? plan_->describe(pass) : ""; }
-
 }  // namespace ft

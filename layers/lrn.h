@@ -18,7 +18,7 @@ class Lrn : public Layer {
   LayerPlan setup(const LayerSetup& setup) override;
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
-  std::string describe(PassKind pass) const override;
+  const Plan* plan() const override { return plan_.get(); }
   LrnSpec spec(const TensorSpec& x) const { return {x, size_, alpha_, beta_, k_, {}}; }
 
  private:

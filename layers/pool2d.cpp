@@ -51,8 +51,6 @@ void Pool2d::backward(const Pass& pass) {
     plan_->backward_data(pass.stream, pass.dy, pass.aux, pass.dx[0], pass.workspace);
 }
 
-std::string Pool2d::describe(PassKind pass) const { return plan_ ? plan_->describe(pass) : ""; }
-
 std::string AdaptiveAvgPool2d::settings() const { return fmt::format("to {}x{}", p_, q_); }
 
 Shape AdaptiveAvgPool2d::infer(const std::string& node, std::span<const Shape> x) const {
@@ -81,10 +79,6 @@ void AdaptiveAvgPool2d::forward(const Pass& pass) {
 void AdaptiveAvgPool2d::backward(const Pass& pass) {
   if (!pass.dx[0].empty())
     plan_->backward_data(pass.stream, pass.dy, pass.aux, pass.dx[0], pass.workspace);
-}
-
-std::string AdaptiveAvgPool2d::describe(PassKind pass) const {
-  return plan_ ? plan_->describe(pass) : "";
 }
 
 }  // namespace ft

@@ -18,7 +18,7 @@ class Pool2d : public Layer {
   LayerPlan setup(const LayerSetup& setup) override;
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
-  std::string describe(PassKind pass) const override;
+  const Plan* plan() const override { return plan_.get(); }
   Pool2dSpec spec(const TensorSpec& x) const;
 
  private:
@@ -39,7 +39,7 @@ class AdaptiveAvgPool2d : public Layer {
   LayerPlan setup(const LayerSetup& setup) override;
   void forward(const Pass& pass) override;
   void backward(const Pass& pass) override;
-  std::string describe(PassKind pass) const override;
+  const Plan* plan() const override { return plan_.get(); }
 
  private:
   int64_t p_, q_;

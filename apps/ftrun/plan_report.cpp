@@ -80,7 +80,7 @@ std::string row_table(const PlanReport& r) {
     text += fmt::format("{:<{}} {:<16} {:>9} {:>9.2f} {:>11.2f}  {:<8} {:>10}  {}\n",
                         row.work.layer, width, row.work.what(), flops_cell(row.work.flops),
                         row.work.bytes / 1e6, 1e6 * row.seconds, row.for_memory ? "memory" : "FLOP",
-                        bytes_cell(row.workspace), row.work.algorithm);
+                        bytes_cell(row.work.workspace), row.work.algorithm);
   return text;
 }
 
@@ -152,7 +152,7 @@ Json row_json(const PlanRow& row) {
           {"gbyte", 1e-9 * row.work.bytes},
           {"roofline_us", 1e6 * row.seconds},
           {"bound_by", row.for_memory ? "memory" : "flop"},
-          {"workspace_bytes", row.workspace},
+          {"workspace_bytes", row.work.workspace},
           {"algorithm", row.work.algorithm}};
 }
 

@@ -100,12 +100,18 @@ WorkRow describe_work(const CompiledGraph& compiled, Work work, const CompiledNo
   row.bytes = bytes_of(work, node, pass, row.dtype);
   if (work == Work::gradient_sum) return row;
   row.algorithm = node.layer->describe(plan_pass(work));
+  if (const Plan* plan = node.layer->plan()) row.workspace = plan->pass_workspace(plan_pass(work));
   row.flops = compiled.flops(node) * (work == Work::backward ? 2 : 1);
   return row;
 }
 
-Profiler::Profiler(Backend& backend, const CompiledGraph& compiled, StreamRef s)
-    : backend_(backend), compiled_(compiled), stream_(s), origin_(backend.make_timer()) {}
+Profiler::Profiler(Backend& backend, const CompiledGraph& compiled, StreamRef s,
+                   tools::GpuTools* tools)
+    : backend_(backend),
+      compiled_(compiled),
+      stream_(s),
+      tools_(tools),
+      origin_(backend.make_timer()) {}
 
 int Profiler::add_row(WorkRow row) {
   rows_.push_back(std::move(row));
@@ -130,9 +136,12 @@ void Profiler::open(int row) {
   span.copies = -backend_.weight_copies().seconds;
   spans_.push_back(span);
   backend_.record(stream_, next_timer());
+  if (tools_ != nullptr)
+    tools_->push(rows_[static_cast<size_t>(row)].title(), static_cast<uint64_t>(row) + 1);
 }
 
 void Profiler::close() {
+  if (tools_ != nullptr) tools_->pop();
   backend_.record(stream_, next_timer());
   spans_.back().copies += backend_.weight_copies().seconds;
 }

@@ -1,6 +1,6 @@
 // Takes a step apart: an Observer that puts a timer before and behind every piece of work, and names what it was.
 // Timers are the backend's own (events of the device on CUDA, the host's clock elsewhere), made once and read only
-// when a step is over, so that watching waits for nothing. Used by one thread.
+// when a step is over, so that watching waits for nothing. On a GPU each piece is an NVTX range, too. Used by one thread.
 #pragma once
 
 #include <map>
@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/gpu_tools/gpu_tools.h"
 #include "layers/executor.h"
 
 namespace ft::app {
@@ -25,6 +26,7 @@ struct WorkRow {
   DType dtype = DType::f32;  // computed in
   double flops = 0;          // 2 * multiply-adds of products
   double bytes = 0;          // every operand counted once, weights in the type computed in
+  size_t workspace = 0;      // bytes of scratch
 
   const std::string& what() const { return pass.empty() ? kind : pass; }
   std::string title() const { return layer + " " + what(); }  // "layer1.0.conv1 backward data"
@@ -49,7 +51,9 @@ WorkRow describe_work(const CompiledGraph& compiled, Work work, const CompiledNo
 
 class Profiler final : public Observer {
  public:
-  Profiler(Backend& backend, const CompiledGraph& compiled, StreamRef s);
+  // `tools`: told of every piece of work, with its row + 1 as the tag; may be nullptr, else outlives this.
+  Profiler(Backend& backend, const CompiledGraph& compiled, StreamRef s,
+           tools::GpuTools* tools = nullptr);
 
   void observe(When when, Work work, const CompiledNode& node, const Pass& pass) override;
   // Work outside of the layers: described once, then run as often as wanted.
@@ -75,6 +79,7 @@ class Profiler final : public Observer {
   Backend& backend_;
   const CompiledGraph& compiled_;
   StreamRef stream_;
+  tools::GpuTools* tools_;
   std::vector<WorkRow> rows_;
   std::map<std::pair<const CompiledNode*, Work>, int> index_;
   std::unique_ptr<Event> origin_;

@@ -10,23 +10,20 @@ namespace {
 // Takes down every piece of work as it passes.
 class Walk final : public Observer {
  public:
-  Walk(plan::PlanningBackend& backend, const CompiledGraph& compiled, const Peaks& peaks)
-      : backend_(backend), compiled_(compiled), peaks_(peaks) {}
+  Walk(const CompiledGraph& compiled, const Peaks& peaks) : compiled_(compiled), peaks_(peaks) {}
 
   void observe(When when, Work work, const CompiledNode& node, const Pass& pass) override {
-    const size_t workspace = backend_.take_workspace();
-    if (when == When::after) add(describe_work(compiled_, work, node, pass), workspace);
+    if (when == When::after) add(describe_work(compiled_, work, node, pass));
   }
 
-  void add(const WorkRow& work, size_t workspace = 0) {
-    rows.push_back({work, workspace, peaks_.roofline(work.dtype, work.flops, work.bytes),
+  void add(const WorkRow& work) {
+    rows.push_back({work, peaks_.roofline(work.dtype, work.flops, work.bytes),
                     work.bytes / peaks_.memory >= work.flops / peaks_.flops(work.dtype)});
   }
 
   std::vector<PlanRow> rows;
 
  private:
-  plan::PlanningBackend& backend_;
   const CompiledGraph& compiled_;
   const Peaks& peaks_;
 };
@@ -67,7 +64,7 @@ StepPlan plan_step(const StepOptions& o, const plan::PlanningOptions& planning,
   p.width = step.network().recipe.width;
   p.memory = memory_of(step, backend);
   p.refusals = backend.refusals();
-  Walk walk(backend, step.compiled(), peaks);
+  Walk walk(step.compiled(), peaks);
   const auto executor = step.make_executor();
   executor->add_observer(&walk);
   const auto stream = backend.make_stream();

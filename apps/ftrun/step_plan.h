@@ -14,7 +14,6 @@ namespace ft::app {
 
 struct PlanRow {
   WorkRow work;
-  size_t workspace = 0;     // bytes
   double seconds = 0;       // at the roofline
   bool for_memory = false;  // memory decides, not arithmetic
 };

@@ -16,9 +16,7 @@ using cuda::scratch_bytes;
 template <class Interface>
 class Planned : public Interface {
  public:
-  Planned(PlanningBackend& backend, const TensorSpec& y, const char* algorithm,
-          size_t workspace = 0)
-      : backend_(backend), y_(y) {
+  Planned(const TensorSpec& y, const char* algorithm, size_t workspace = 0) : y_(y) {
     passes_.fill({algorithm, workspace});
   }
 
@@ -27,6 +25,7 @@ class Planned : public Interface {
   size_t workspace_bytes() const override {
     return std::ranges::max(passes_, {}, &PassPlan::workspace).workspace;
   }
+  size_t pass_workspace(PassKind pass) const override { return of(pass).workspace; }
 
  protected:
   struct PassPlan {
@@ -37,9 +36,7 @@ class Planned : public Interface {
   void set(PassKind pass, const std::string& algorithm, size_t workspace) {
     passes_[static_cast<size_t>(pass)] = {algorithm, workspace};
   }
-  void run(PassKind pass) { backend_.use_workspace(of(pass).workspace); }
 
-  PlanningBackend& backend_;
   TensorSpec y_;
 
  private:
@@ -50,7 +47,7 @@ class Planned : public Interface {
 class Conv final : public Planned<Conv2dPlan> {
  public:
   Conv(PlanningBackend& backend, const Conv2dSpec& s)
-      : Planned(backend, {s.y_shape(), s.x.dtype, Layout::nhwc}, "none") {
+      : Planned({s.y_shape(), s.x.dtype, Layout::nhwc}, "none") {
     const size_t w_copy = cuda::copy_bytes({s.weight_shape(), s.x.dtype, s.x.layout}, Layout::nhwc);
     kept_bytes_ = w_copy;
     if (s.bias) kept_bytes_ += cuda::copy_bytes({{s.k}, s.x.dtype, Layout::plain}, Layout::plain);
@@ -69,17 +66,11 @@ class Conv final : public Planned<Conv2dPlan> {
 
   size_t kept_bytes() const override { return kept_bytes_; }
   void forward(StreamRef, const Tensor&, const Weights&, const Tensor&, const Tensor&,
-               const Tensor&) override {
-    run(PassKind::forward);
-  }
+               const Tensor&) override {}
   void backward_data(StreamRef, const Tensor&, const Weights&, const Tensor&,
-                     const Tensor&) override {
-    run(PassKind::backward_data);
-  }
+                     const Tensor&) override {}
   void backward_weights(StreamRef, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                        const Tensor&) override {
-    run(PassKind::backward_weights);
-  }
+                        const Tensor&) override {}
 
  private:
   size_t kept_bytes_ = 0;
@@ -89,7 +80,7 @@ class Conv final : public Planned<Conv2dPlan> {
 class Matmul final : public Planned<MatmulPlan> {
  public:
   Matmul(PlanningBackend& backend, const MatmulSpec& s)
-      : Planned(backend, {s.y_shape(), s.y_dtype, Layout::plain}, "none") {
+      : Planned({s.y_shape(), s.y_dtype, Layout::plain}, "none") {
     const DType type = s.x.dtype;
     kept_bytes_ = cuda::copy_bytes({s.weight_shape(), type, Layout::plain}, Layout::plain);
     if (s.bias) kept_bytes_ += cuda::copy_bytes({{s.out}, s.y_dtype, Layout::plain}, Layout::plain);
@@ -106,17 +97,11 @@ class Matmul final : public Planned<MatmulPlan> {
   }
 
   size_t kept_bytes() const override { return kept_bytes_; }
-  void forward(StreamRef, const Tensor&, const Weights&, const Tensor&, const Tensor&) override {
-    run(PassKind::forward);
-  }
+  void forward(StreamRef, const Tensor&, const Weights&, const Tensor&, const Tensor&) override {}
   void backward_data(StreamRef, const Tensor&, const Weights&, const Tensor&,
-                     const Tensor&) override {
-    run(PassKind::backward_data);
-  }
+                     const Tensor&) override {}
   void backward_weights(StreamRef, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                        const Tensor&) override {
-    run(PassKind::backward_weights);
-  }
+                        const Tensor&) override {}
 
  private:
   size_t kept_bytes_ = 0;
@@ -124,8 +109,8 @@ class Matmul final : public Planned<MatmulPlan> {
 
 class Pool final : public Planned<Pool2dPlan> {
  public:
-  Pool(PlanningBackend& backend, const TensorSpec& x, const Shape& y, bool max, bool backward)
-      : Planned(backend, {y, x.dtype, Layout::nhwc}, max ? "cuda:max_pool" : "cuda:average_pool"),
+  Pool(const TensorSpec& x, const Shape& y, bool max, bool backward)
+      : Planned({y, x.dtype, Layout::nhwc}, max ? "cuda:max_pool" : "cuda:average_pool"),
         aux_bytes_(max && backward ? cuda::max_pool_aux_bytes(y) : 0) {}
 
   size_t aux_bytes() const override { return aux_bytes_; }
@@ -139,19 +124,15 @@ class Pool final : public Planned<Pool2dPlan> {
 
 class BatchNorm final : public Planned<BatchNorm2dPlan> {
  public:
-  BatchNorm(PlanningBackend& backend, const BatchNorm2dSpec& s)
-      : Planned(backend, s.x, "cuda:batchnorm2d", cuda::workspace_bytes(s)),
+  explicit BatchNorm(const BatchNorm2dSpec& s)
+      : Planned(s.x, "cuda:batchnorm2d", cuda::workspace_bytes(s)),
         aux_bytes_(cuda::aux_bytes(s)) {}
 
   size_t aux_bytes() const override { return aux_bytes_; }
   void forward(StreamRef, const Tensor&, const Tensor&, const BatchNormParams&, const Tensor&,
-               const Tensor&, const Tensor&) override {
-    run(PassKind::forward);
-  }
+               const Tensor&, const Tensor&) override {}
   void backward(StreamRef, const Tensor&, const Tensor&, const BatchNormParams&, const Tensor&,
-                const BatchNormGradients&, const Tensor&) override {
-    run(PassKind::backward_data);
-  }
+                const BatchNormGradients&, const Tensor&) override {}
 
  private:
   size_t aux_bytes_;
@@ -159,7 +140,7 @@ class BatchNorm final : public Planned<BatchNorm2dPlan> {
 
 class Lrn final : public Planned<LrnPlan> {
  public:
-  Lrn(PlanningBackend& backend, const LrnSpec& s) : Planned(backend, s.x, "cuda:lrn") {}
+  explicit Lrn(const LrnSpec& s) : Planned(s.x, "cuda:lrn") {}
   void forward(StreamRef, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
   void backward_data(StreamRef, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                      const Tensor&) override {}
@@ -208,18 +189,18 @@ std::unique_ptr<MatmulPlan> PlanningBackend::make_matmul(const MatmulSpec& spec)
   return std::make_unique<Matmul>(*this, spec);
 }
 std::unique_ptr<Pool2dPlan> PlanningBackend::make_pool2d(const Pool2dSpec& s) {
-  return std::make_unique<Pool>(*this, s.x, s.y_shape(), s.kind == Pool2dSpec::Kind::max,
+  return std::make_unique<Pool>(s.x, s.y_shape(), s.kind == Pool2dSpec::Kind::max,
                                 s.passes.backward_data);
 }
 std::unique_ptr<Pool2dPlan> PlanningBackend::make_adaptive_avg_pool2d(
     const AdaptiveAvgPool2dSpec& s) {
-  return std::make_unique<Pool>(*this, s.x, s.y_shape(), false, s.passes.backward_data);
+  return std::make_unique<Pool>(s.x, s.y_shape(), false, s.passes.backward_data);
 }
 std::unique_ptr<BatchNorm2dPlan> PlanningBackend::make_batchnorm2d(const BatchNorm2dSpec& spec) {
-  return std::make_unique<BatchNorm>(*this, spec);
+  return std::make_unique<BatchNorm>(spec);
 }
 std::unique_ptr<LrnPlan> PlanningBackend::make_lrn(const LrnSpec& spec) {
-  return std::make_unique<Lrn>(*this, spec);
+  return std::make_unique<Lrn>(spec);
 }
 
 std::unique_ptr<Stream> PlanningBackend::make_stream() { return std::make_unique<NoStream>(); }

@@ -1,10 +1,9 @@
 // A backend that plans as the CUDA backend does, for a GPU that is not there: compile() and an executor run on it, with
-// the same layouts, engines, workspaces and sizes, but nothing is computed, and no memory is behind its addresses. What
-// a pass would have used is noted as it "runs". Used by one thread.
+// the same layouts, engines, workspaces and sizes, but nothing is computed, and no memory is behind its addresses.
+// Used by one thread.
 #pragma once
 
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "apps/plan/engines.h"
@@ -45,13 +44,10 @@ class PlanningBackend final : public Backend {
   // Copies of weights that plans keep, in 16 bits or with padded channels.
   size_t kept_bytes() const { return kept_bytes_; }
   size_t allocated_bytes() const { return allocator_.bytes_now(); }
-  // Workspace of the pass that was run last; 0 after it was taken.
-  size_t take_workspace() { return std::exchange(workspace_, 0); }
 
   // For plans.
   Engine engine(const Conv2dSpec& spec, PassKind pass);
   void keep(size_t bytes) { kept_bytes_ += bytes; }
-  void use_workspace(size_t bytes) { workspace_ = bytes; }
 
   Device device() const override { return {Device::Kind::cuda, 0}; }
   std::string describe() const override { return "a GPU that is not there"; }
@@ -100,7 +96,7 @@ class PlanningBackend final : public Backend {
   AddressAllocator allocator_;
   std::vector<Conv2dSpec> convolutions_;
   std::vector<std::string> refusals_;
-  size_t kept_bytes_ = 0, workspace_ = 0;
+  size_t kept_bytes_ = 0;
 };
 
 }  // namespace ft::plan

@@ -17,7 +17,10 @@ class CudaConv2d final : public Conv2dPlan {
   CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec);
 
   const TensorSpec& y_spec() const override { return y_; }
-  size_t workspace_bytes() const override { return workspace_bytes_; }
+  size_t workspace_bytes() const override { return std::ranges::max(workspace_bytes_); }
+  size_t pass_workspace(PassKind pass) const override {
+    return workspace_bytes_[static_cast<size_t>(pass)];
+  }
   size_t kept_bytes() const override;
   std::string describe(PassKind pass) const override;
 
@@ -39,7 +42,7 @@ class CudaConv2d final : public Conv2dPlan {
   TensorSpec y_, w_, b_;  // w_, b_: as the plans read them
   std::optional<CudnnPlan> plans_[3];
   WeightReader w_reader_, b_reader_;
-  size_t workspace_bytes_ = 0;
+  std::array<size_t, 3> workspace_bytes_{};  // of the passes
 };
 
 CudaConv2d::CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec)
@@ -53,18 +56,17 @@ CudaConv2d::CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec)
   backend.require(spec.x.dtype, "conv2d");
   const PlanTarget target(backend.cudnn());
   const EngineRules rules = rules_for(spec.numerics);
-  const auto prepare = [&](PassKind pass, size_t own_bytes) {
+  const auto prepare = [&](PassKind pass, size_t own_bytes, size_t least) {
     plan(pass).emplace(make_conv2d_plan(target, spec, pass, rules));
-    workspace_bytes_ =
-        std::max(workspace_bytes_, scratch_bytes({own_bytes, plan(pass)->workspace_bytes()}));
+    workspace_bytes_[static_cast<size_t>(pass)] =
+        std::max(least, scratch_bytes({own_bytes, plan(pass)->workspace_bytes()}));
   };
-  prepare(PassKind::forward, 0);
-  if (spec.passes.backward_data) prepare(PassKind::backward_data, 0);
-  if (spec.passes.backward_weights) {
+  prepare(PassKind::forward, 0, 0);
+  if (spec.passes.backward_data) prepare(PassKind::backward_data, 0, 0);
+  if (spec.passes.backward_weights)
     prepare(PassKind::backward_weights,
-            w_reader_.copy_bytes(Layout::nhwc));  // dw before it is converted
-    if (spec.bias) workspace_bytes_ = std::max(workspace_bytes_, column_sum_bytes(rows(), spec.k));
-  }
+            w_reader_.copy_bytes(Layout::nhwc),  // dw before it is converted
+            spec.bias ? column_sum_bytes(rows(), spec.k) : 0);
 }
 
 size_t CudaConv2d::kept_bytes() const {

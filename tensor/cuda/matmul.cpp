@@ -22,7 +22,10 @@ class CudaMatmul final : public MatmulPlan {
   CudaMatmul(CudaBackend& backend, const MatmulSpec& spec);
 
   const TensorSpec& y_spec() const override { return y_; }
-  size_t workspace_bytes() const override { return workspace_bytes_; }
+  size_t workspace_bytes() const override { return std::ranges::max(workspace_bytes_); }
+  size_t pass_workspace(PassKind pass) const override {
+    return workspace_bytes_[static_cast<size_t>(pass)];
+  }
   size_t kept_bytes() const override;
   std::string describe(PassKind pass) const override;
 
@@ -46,7 +49,7 @@ class CudaMatmul final : public MatmulPlan {
   TensorSpec y_, x_plain_, dy_plain_, w_, b_;  // as the products read and write them
   std::optional<LtProduct> products_[3];
   WeightReader w_reader_, b_reader_;
-  size_t workspace_bytes_ = 0;
+  std::array<size_t, 3> workspace_bytes_{};  // of the passes
 };
 
 CudaMatmul::CudaMatmul(CudaBackend& backend, const MatmulSpec& spec)
@@ -64,8 +67,8 @@ CudaMatmul::CudaMatmul(CudaBackend& backend, const MatmulSpec& spec)
   const bool tf32 = spec.numerics.tf32;
   const auto prepare = [&](PassKind pass, const ProductSpec& p, size_t copy, size_t other = 0) {
     product(pass).emplace(backend.cublas(), p);
-    workspace_bytes_ =
-        std::max(workspace_bytes_, scratch_bytes({copy, other, product(pass)->workspace_bytes()}));
+    workspace_bytes_[static_cast<size_t>(pass)] =
+        scratch_bytes({copy, other, product(pass)->workspace_bytes()});
   };
   const DType type = spec.x.dtype;
   const size_t x_copy = form_bytes(spec.x, x_plain_), dy_copy = form_bytes(y_, dy_plain_);
@@ -74,11 +77,11 @@ CudaMatmul::CudaMatmul(CudaBackend& backend, const MatmulSpec& spec)
   if (spec.passes.backward_data)
     prepare(PassKind::backward_data, {I, N, O, false, false, type, type, false, false, tf32},
             dy_copy, x_copy);
-  if (spec.passes.backward_weights) {
-    prepare(PassKind::backward_weights,
-            {I, O, N, false, true, type, DType::f32, false, false, tf32}, x_copy, dy_copy);
-    workspace_bytes_ = std::max(workspace_bytes_, column_sum_bytes(N, O));
-  }
+  if (!spec.passes.backward_weights) return;
+  prepare(PassKind::backward_weights, {I, O, N, false, true, type, DType::f32, false, false, tf32},
+          x_copy, dy_copy);
+  size_t& with_bias = workspace_bytes_[static_cast<size_t>(PassKind::backward_weights)];
+  with_bias = std::max(with_bias, column_sum_bytes(N, O));
 }
 
 void* CudaMatmul::in_form(cudaStream_t s, const Tensor& t, const TensorSpec& wanted,

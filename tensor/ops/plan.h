@@ -36,6 +36,8 @@ class Plan {
   virtual ~Plan() = default;
   // Scratch memory that each pass may use; the caller's workspace tensor has at least this size.
   virtual size_t workspace_bytes() const { return 0; }
+  // What of it a pass uses.
+  virtual size_t pass_workspace(PassKind) const { return workspace_bytes(); }
   // Memory that the plan itself keeps from its making on: packed and 16-bit copies of the weights.
   virtual size_t kept_bytes() const { return 0; }
   // Which algorithm a pass runs, in the vendor's words: "jit:avx512_core", "ref".
