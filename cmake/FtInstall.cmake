@@ -6,7 +6,7 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ft")
 
 install(TARGETS ft EXPORT ftTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS ftrun RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
-foreach(plugin ft_cpu ft_cuda ft_plan ft_null_driver)
+foreach(plugin ft_cpu ft_cuda ft_plan ft_null_driver ft_gpu_tools)
   if(TARGET ${plugin})
     install(TARGETS ${plugin} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/ft")
     set_target_properties(${plugin} PROPERTIES INSTALL_RPATH "$ORIGIN/..")

@@ -361,6 +361,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_option("--csv", out.profile.csv, "file for the table");
   c->add_option("--json", out.profile.json, "file for the table, the peaks and every step");
   c->add_option("--trace", out.profile.trace, "file for a Chrome trace, for Perfetto");
+  c->add_flag("--capture-range", out.profile.capture_range, "bracket steps for nsys and ncu");
 
   c = app.add_subcommand("plan", "what a step would take on a GPU that is not there");
   c->add_option(

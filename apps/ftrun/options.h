@@ -156,6 +156,7 @@ struct ProfileOptions {
   int64_t steps = 10;
   std::string peaks;  // "f32,bf16,memory" in GFLOP/s, GFLOP/s and GB/s; empty: measured
   std::string csv, json, trace;
+  bool capture_range = false;  // brackets more steps for nsys and ncu
 };
 
 struct PlanOptions {

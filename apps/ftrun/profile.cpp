@@ -26,11 +26,11 @@ struct Sections {
 // Steps with and without observers, in turn, so that a change of the machine meets both.
 class Run {
  public:
-  Run(SyntheticStep& step, Backend& backend, StreamRef s)
+  Run(SyntheticStep& step, Backend& backend, StreamRef s, tools::GpuTools* tools)
       : step_(step),
         backend_(backend),
         s_(s),
-        profiler_(backend, step.compiled(), s),
+        profiler_(backend, step.compiled(), s, tools),
         sections_(profiler_, step),
         observed_(step.make_executor()) {
     observed_->add_observer(&profiler_);
@@ -73,10 +73,65 @@ double machine_load() {
   return getloadavg(&load, 1) == 1 ? load : -1;
 }
 
+// NVIDIA's tools, on a GPU: ranges in every observed step; the kernels behind them in one more step; a bracket around
+// more steps, if asked for. A tool that waits for brackets shuts CUPTI out, so it is one or the other.
+class GpuSide {
+ public:
+  GpuSide(const Backend& backend, bool capture) : capture_(capture) {
+    const bool on_gpu = backend.device().kind == Device::Kind::cuda;
+    if (on_gpu) tools_ = tools::open_gpu_tools(why_);
+    if (capture_ && !tools_)
+      throw Error(2003, "--capture-range",
+                  on_gpu ? why_ : "the device is " + backend.device().str(),
+                  "add --device cuda, of a build with the preset cuda");
+  }
+
+  tools::GpuTools* tools() { return tools_.get(); }
+
+  // Steps after those that are measured.
+  std::vector<tools::KernelRun> run(Run& run, int64_t steps) {
+    if (!tools_) return {};
+    if (capture_) {
+      tools_->capture(true);
+      for (int64_t i = 0; i < steps; ++i) run.observed();
+      tools_->capture(false);
+      return {};
+    }
+    why_ = tools_->record();
+    if (why_.empty()) run.observed();
+    return tools_->recorded();
+  }
+
+  // For the header; empty: no GPU.
+  std::string text(size_t kernels, int64_t steps) const {
+    if (capture_) return fmt::format("not asked for: {} more steps were bracketed instead", steps);
+    if (!why_.empty()) return "not named: " + why_;
+    return tools_ ? fmt::format("{} in one more step, named by CUPTI", kernels) : "";
+  }
+
+ private:
+  bool capture_;
+  std::string why_;
+  std::unique_ptr<tools::GpuTools> tools_;
+};
+
 void write(const std::string& file, const std::string& text) {
   if (file.empty()) return;
   write_atomically(file, text);
   fmt::print("written {}\n", file);
+}
+
+// Steps with and without observers, in turn.
+void measure(Run& run, int64_t steps, std::vector<StepRecord>& records,
+             std::vector<double>& plain) {
+  run.plain();
+  run.observed();
+  Progress progress("profiling", steps);
+  for (int64_t i = 0; i < steps; ++i) {
+    plain.push_back(run.plain());
+    records.push_back(run.observed());
+    progress.update(i + 1);
+  }
 }
 
 }  // namespace
@@ -89,6 +144,7 @@ int run_profile(const ProfileOptions& o) {
   find_model(step.model);  // before a device is opened
   const ChosenBackend chosen = choose_backend(step.common.device, {step.common.threads});
   Backend& backend = *chosen.backend;
+  GpuSide gpu(backend, o.capture_range);
   const auto stream = backend.make_stream();
   SyntheticStep synthetic(step, backend, stream->ref());
   const auto measured = [&] {
@@ -96,25 +152,19 @@ int run_profile(const ProfileOptions& o) {
   };
   if (o.peaks.empty()) peaks = measured();
 
-  Run run(synthetic, backend, stream->ref());
-  run.plain();
-  run.observed();
+  Run run(synthetic, backend, stream->ref(), gpu.tools());
   std::vector<StepRecord> records;
   std::vector<double> plain;
-  {
-    Progress progress("profiling", o.steps);
-    for (int64_t i = 0; i < o.steps; ++i) {
-      plain.push_back(run.plain());
-      records.push_back(run.observed());
-      progress.update(i + 1);
-    }
-  }
+  measure(run, o.steps, records, plain);
   if (o.peaks.empty()) peaks = merge_peaks(peaks, measured());
+  const auto kernels = gpu.run(run, o.steps);
   const InputRecipe& recipe = synthetic.network().recipe;
-  const ProfileReport report =
+  ProfileReport report =
       make_report({step.model, step.mode, step.common.precision, backend.describe(),
                    frozen_text(step), step.batch, recipe.height, recipe.width, load},
                   peaks, run.rows(), std::move(records), std::move(plain));
+  add_kernels(report, kernels);
+  report.kernels = gpu.text(kernels.size(), o.steps);
   fmt::print("{}", profile_text(report));
   write(o.csv, profile_csv(report));
   write(o.json, profile_json(report));

@@ -8,6 +8,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json kernels_json(const std::vector<tools::KernelRun>& kernels) {
+  Json json = Json::array();
+  for (const tools::KernelRun& k : kernels)
+    json.push_back({{"name", k.name}, {"us", 1e6 * k.seconds}});
+  return json;
+}
+
 Json row_json(const ProfileRow& row) {
   Json json = {{"layer", row.work.layer},
                {"kind", row.work.kind},
@@ -19,7 +26,9 @@ Json row_json(const ProfileRow& row) {
                {"ms", 1e3 * row.seconds},
                {"copies_ms", 1e3 * row.copies},
                {"gflop", 1e-9 * row.flops},
-               {"gbyte", 1e-9 * row.bytes}};
+               {"gbyte", 1e-9 * row.bytes},
+               {"workspace_bytes", row.work.workspace}};
+  if (!row.kernels.empty()) json["kernels"] = kernels_json(row.kernels);
   if (row.seconds > 0) {
     json["gflop_per_s"] = 1e-9 * row.flops / row.seconds;
     json["gb_per_s"] = 1e-9 * row.bytes / row.seconds;
@@ -56,11 +65,18 @@ Json name_event(const char* what, const std::string& name) {
 }
 
 Json span_event(const ProfileReport& r, const Span& span) {
-  const WorkRow& work = r.rows[static_cast<size_t>(span.row)].work;
+  const ProfileRow& row = r.rows[static_cast<size_t>(span.row)];
+  const WorkRow& work = row.work;
   Json json = event(work.title(), work.kind, span.begin, span.end);
-  json["args"] = {{"layer", work.layer},           {"pass", work.pass},   {"shape", work.shape},
-                  {"algorithm", work.algorithm},   {"flops", work.flops}, {"bytes", work.bytes},
-                  {"copies_us", 1e6 * span.copies}};
+  json["args"] = {{"layer", work.layer},
+                  {"pass", work.pass},
+                  {"shape", work.shape},
+                  {"algorithm", work.algorithm},
+                  {"flops", work.flops},
+                  {"bytes", work.bytes},
+                  {"copies_us", 1e6 * span.copies},
+                  {"workspace", work.workspace}};
+  if (!row.kernels.empty()) json["args"]["kernels"] = kernels_json(row.kernels);
   if (work.bytes > 0)
     json["args"]["predicted_us"] = 1e6 * r.peaks.roofline(work.dtype, work.flops, work.bytes);
   return json;
@@ -97,6 +113,7 @@ std::string profile_json(const ProfileReport& r) {
                {"freeze", s.freeze},
                {"device", s.device},
                {"machine_load", s.load}};
+  if (!r.kernels.empty()) json["kernels"] = r.kernels;
   json["peaks"] = {{"f32_gflop_per_s", 1e-9 * r.peaks.f32},
                    {"bf16_gflop_per_s", 1e-9 * r.peaks.bf16},
                    {"gb_per_s", 1e-9 * r.peaks.memory},

@@ -49,6 +49,13 @@ std::string rate(double amount, double seconds) {
 std::string giga(double amount) { return amount > 0 ? fmt::format("{:.3f}", amount / 1e9) : ""; }
 std::string milliseconds(double seconds) { return fmt::format("{:.3f}", 1e3 * seconds); }
 
+// "a; b"
+std::string names_of(const std::vector<tools::KernelRun>& kernels) {
+  std::string text;
+  for (const tools::KernelRun& k : kernels) text += (text.empty() ? "" : "; ") + k.name;
+  return text;
+}
+
 // "  12.345   3.1 %    1.234   200.1    20.1     11.111   90 %"
 template <class Row>
 std::string figures(const Row& row, double step) {
@@ -80,6 +87,7 @@ std::string header_text(const ProfileReport& r) {
   text += fmt::format("{:.1f} GB/s ({})\n", r.peaks.memory / 1e9, source_of(r.peaks));
   text += fmt::format("machine load  {:.2f} before; figures are worth most where it is near 0\n",
                       s.load);
+  if (!r.kernels.empty()) text += fmt::format("kernels       {}\n", r.kernels);
   text += fmt::format("step          {:.3f} ms, mean of the {} faster of {} observed steps\n",
                       1e3 * r.step, std::ranges::count(r.used, true), r.records.size());
   return text + fmt::format(
@@ -91,10 +99,14 @@ std::string header_text(const ProfileReport& r) {
 std::string row_table(const ProfileReport& r) {
   size_t width = 12;
   for (const ProfileRow& row : r.rows) width = std::max(width, row.work.layer.size());
-  std::string text = fmt::format("{:<{}} {:<16} {}  algorithm\n", "layer", width, "pass", kFigures);
+  std::string text = fmt::format("{:<{}} {:<16} {} {:>10}  algorithm\n", "layer", width, "pass",
+                                 kFigures, "workspace");
   for (const ProfileRow& row : r.rows)
-    text += fmt::format("{:<{}} {:<16} {}  {}\n", row.work.layer, width, row.work.what(),
-                        figures(row, r.step), row.work.algorithm);
+    text += fmt::format(
+        "{:<{}} {:<16} {} {:>10}  {}\n", row.work.layer, width, row.work.what(),
+        figures(row, r.step),
+        row.work.workspace > 0 ? bytes_text(static_cast<double>(row.work.workspace)) : "",
+        row.work.algorithm);
   ProfileRow rest;
   rest.seconds = r.unattributed();
   text += fmt::format("{:<{}} {:<16} {}\n", "unattributed", width, "", figures(rest, r.step));
@@ -126,6 +138,15 @@ std::string losses_table(const ProfileReport& r) {
                         milliseconds(row->seconds - row->predicted), milliseconds(row->seconds),
                         milliseconds(row->predicted), 100 * row->roofline(), row->work.shape);
   return text;
+}
+
+// Which kernels ran for a layer in a pass.
+std::string kernel_table(const ProfileReport& r) {
+  std::string text;
+  for (const ProfileRow& row : r.rows)
+    for (const tools::KernelRun& k : row.kernels)
+      text += fmt::format("{:<48} {:>9.2f}  {}\n", row.work.title(), 1e6 * k.seconds, k.name);
+  return text.empty() ? "" : fmt::format("\n{:<48} {:>9}  name\n", "kernels", "us") + text;
 }
 
 }  // namespace
@@ -182,9 +203,15 @@ ProfileReport make_report(const ProfileSubject& subject, const Peaks& peaks,
   return r;
 }
 
+void add_kernels(ProfileReport& report, const std::vector<tools::KernelRun>& kernels) {
+  for (const tools::KernelRun& kernel : kernels)
+    if (kernel.tag > 0 && kernel.tag <= report.rows.size())
+      report.rows[kernel.tag - 1].kernels.push_back(kernel);
+}
+
 std::string profile_text(const ProfileReport& r) {
   const ProfileSum total = r.total();
-  return header_text(r) + row_table(r) + kind_table(r) + losses_table(r) +
+  return header_text(r) + row_table(r) + kind_table(r) + losses_table(r) + kernel_table(r) +
          fmt::format(
              "\npredicted {:.3f} ms / measured {:.3f} ms = {:.2f}; unattributed {:.2f} % of the "
              "step\n",
@@ -194,8 +221,10 @@ std::string profile_text(const ProfileReport& r) {
 
 std::string profile_csv(const ProfileReport& r) {
   static constexpr std::string_view kColumns[] = {
-      "layer", "kind",  "pass",  "phase",       "shape",    "algorithm",    "dtype",
-      "ms",    "gflop", "gbyte", "gflop_per_s", "gb_per_s", "predicted_ms", "ratio"};
+      "layer",       "kind",     "pass",         "phase", "shape",
+      "algorithm",   "dtype",    "ms",           "gflop", "gbyte",
+      "gflop_per_s", "gb_per_s", "predicted_ms", "ratio", "workspace_bytes",
+      "kernels"};
   CsvWriter csv(kColumns);
   const auto write = [&](const ProfileRow& row) {
     const auto known = [&](double v) { return v > 0 ? std::optional(v) : std::nullopt; };
@@ -211,6 +240,7 @@ std::string profile_csv(const ProfileReport& r) {
     csv.cell(known(1e-9 * row.flops)).cell(known(1e-9 * row.bytes));
     csv.cell(known(per_second * row.flops)).cell(known(per_second * row.bytes));
     csv.cell(known(1e3 * row.predicted)).cell(known(row.roofline()));
+    csv.cell(known(static_cast<double>(row.work.workspace))).cell(names_of(row.kernels));
     csv.end_row();
   };
   for (const ProfileRow& row : r.rows) write(row);

@@ -40,6 +40,7 @@ struct Device {
   std::set<const void*> handles;
   std::vector<OpPtr> pending;
   std::set<CapturePtr> captures;
+  void (*watcher)(Op&) = nullptr;
 
   Device();
 };
@@ -59,6 +60,7 @@ void start(Device& d, const Settings& settings) {
   d.reports.clear();
   d.pending.clear();
   d.captures.clear();
+  d.watcher = nullptr;
   d.handles.clear();
   d.blocks.clear();
   d.pinned.clear();
@@ -375,12 +377,15 @@ cudaError_t enqueue(cudaStream_t s, std::string name, std::function<void()> work
   auto op = std::make_shared<Op>();
   op->name = std::move(name);
   op->work = std::move(work);
+  if (device().watcher != nullptr) device().watcher(*op);
   op->after = std::exchange(s->waits, {});
   if (s->last) op->after.push_back(s->last);
   s->last = op;
   (s->capture ? s->capture->nodes : device().pending).push_back(op);
   return cudaSuccess;
 }
+
+void set_watcher(void (*watcher)(Op& op)) { device().watcher = watcher; }
 
 void add_pending(const OpPtr& op) { device().pending.push_back(op); }
 

@@ -108,6 +108,8 @@ size_t device_bytes_in_use();
 // Queues work on a stream; `pointers` are those that a kernel gets: null, or device or pinned memory.
 cudaError_t enqueue(cudaStream_t s, std::string name, std::function<void()> work,
                     const std::vector<const void*>& pointers = {});
+// Sees every operation as it is queued on a stream, and may wrap its work: for the stand-ins of profilers.
+void set_watcher(void (*watcher)(Op& op));
 // Adds an operation outside of streams, a copy of a graph's node.
 void add_pending(const OpPtr& op);
 // Runs operations until `target` is done; nullptr: until none is left.
