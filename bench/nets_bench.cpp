@@ -36,7 +36,7 @@ std::vector<OpRun> products_of(OpMemory& memory, const Model& model, Mode mode, 
     if (!op) continue;
     for (const PassName& pass : passes_of(*op))
       (pass.kind == PassKind::forward ? forward : backward)
-          .push_back(prepare(memory, *op, pass.kind, compute));
+          .push_back(prepare(memory, *op, pass.kind, {compute}));
   }
   forward.insert(forward.end(), backward.rbegin(), backward.rend());
   return forward;

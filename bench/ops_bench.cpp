@@ -49,7 +49,7 @@ int main_of(int argc, char** argv) {
         const std::string name = fmt::format("{}/{}{}{}", name_of(compute), c.name,
                                              pass.name.empty() ? "" : "/", pass.name);
         add(name, [&memory, &last, &c, name, kind = pass.kind, compute](benchmark::State& state) {
-          if (last.name != name) last = {name, prepare(memory, c.op, kind, compute)};
+          if (last.name != name) last = {name, prepare(memory, c.op, kind, {compute})};
           measure(state, memory, last.op);
         });
       }

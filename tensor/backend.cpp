@@ -44,6 +44,13 @@ std::unique_ptr<Backend> open_cuda(const Device& device, const BackendOptions& o
 
 }  // namespace
 
+std::vector<std::unique_ptr<Conv2dPlan>> Backend::make_conv2d_engines(const Conv2dSpec& spec,
+                                                                      PassKind) {
+  std::vector<std::unique_ptr<Conv2dPlan>> plans;
+  plans.push_back(make_conv2d(spec));
+  return plans;
+}
+
 std::unique_ptr<Backend> make_backend(const Device& device, const BackendOptions& options) {
   switch (device.kind) {
     case Device::Kind::ref:

@@ -19,6 +19,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pool2d.h"
 #include "tensor/ops/update.h"
+#include "tensor/plan_store.h"
 
 namespace ft {
 
@@ -75,6 +76,11 @@ class Backend {
 
   // --- op plans ----------------------------------------------------------------------------------
   virtual std::unique_ptr<Conv2dPlan> make_conv2d(const Conv2dSpec& spec) = 0;
+  // For measuring: a plan of this pass alone for every engine that the library offers, in its own order, also for those
+  // that the rules (determinism, precision, workspace) forbid, if half of the free memory holds their workspace. Just one
+  // where there is no choice.
+  virtual std::vector<std::unique_ptr<Conv2dPlan>> make_conv2d_engines(const Conv2dSpec& spec,
+                                                                       PassKind pass);
   virtual std::unique_ptr<MatmulPlan> make_matmul(const MatmulSpec& spec) = 0;
   virtual std::unique_ptr<Pool2dPlan> make_pool2d(const Pool2dSpec& spec) = 0;
   virtual std::unique_ptr<Pool2dPlan> make_adaptive_avg_pool2d(
@@ -118,6 +124,11 @@ class Backend {
 
 struct BackendOptions {
   int threads = 0;  // host threads for computing; 0: all cores this process may use
+  // How CUDA chooses the engine of a convolution: the first that cuDNN proposes within the rules, or the fastest of
+  // those, timed when the plan is made. What `plans` has is taken instead.
+  bool time_engines = false;
+  size_t workspace_limit = 0;  // most scratch of a convolution on CUDA; 0: the default
+  std::shared_ptr<PlanStore> plans = nullptr;
 };
 
 // Opens the backend of `device`. Throws Error 30xx (status 3) with reason and remedy if there is none.

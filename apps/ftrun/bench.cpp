@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/ftrun/commands.h"
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/synthetic_step.h"
 
@@ -20,11 +21,11 @@ using Clock = std::chrono::steady_clock;
 int run_bench(const BenchOptions& o) {
   const OpOptions& op = o.op;
   if (!op.shape.empty() || op.pass != "all" || op.filters || op.kernel || op.stride || op.pad ||
-      op.groups || !op.peaks.empty())
+      op.groups || !op.peaks.empty() || !op.engine.empty())
     throw Error(2002, "--op", "settings of an op are given without an op", "give --op, too");
   const StepOptions& step = o.step;
   find_model(step.model);  // before a device is opened
-  const ChosenBackend chosen = choose_backend(step.common.device, {step.common.threads});
+  const OpenDevice chosen = open_device(step.common, !step.save.empty());
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
   const auto start = Clock::now();
@@ -37,6 +38,7 @@ int run_bench(const BenchOptions& o) {
     backend.synchronize(stream->ref());
     if (i >= 0) seconds.push_back(std::chrono::duration<double>(Clock::now() - before).count());
   }
+  if (!step.save.empty()) chosen.plans->write(step.save);
   std::ranges::sort(seconds);
   const double median = seconds[seconds.size() / 2];
   rusage usage{};
@@ -59,6 +61,8 @@ int run_bench(const BenchOptions& o) {
     fmt::print("{}\n", json.dump());
     return 0;
   }
+  const std::string plans = chosen.plans ? chosen.plans->account() : "";
+  if (!plans.empty()) fmt::print("plans of {}\n", plans);
   fmt::print("{} {} batch {} {}{} on {}\n", step.model, step.mode, step.batch,
              step.common.precision, step.head_only ? ", head only" : "", backend.describe());
   fmt::print(

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/ftrun/commands.h"
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/machine_peaks.h"
 #include "apps/ftrun/network.h"
 #include "apps/ftrun/op_choice.h"
@@ -21,6 +22,7 @@ struct Timing {
   OpRun op;
   double median = 0, fastest = 0, slowest = 0;  // seconds
   double predicted = 0;
+  bool taken = false;  // of all engines, the one that a network takes
 };
 
 // What the flag --pass calls it.
@@ -63,6 +65,8 @@ nlohmann::ordered_json json_of(const Timing& t) {
           {"predicted_ms", 1e3 * t.predicted},
           {"ratio", t.predicted / t.median},
           {"workspace_bytes", t.op.workspace},
+          {"deterministic", t.op.deterministic},
+          {"taken", t.taken},
           {"algorithm", t.op.algorithm}};
 }
 
@@ -77,36 +81,76 @@ void print_table(const std::vector<Timing>& timings) {
                t.op.flops > 0 ? fmt::format("{:.1f}", 1e-9 * t.op.flops / t.median) : "",
                1e-9 * t.op.bytes / t.median, 1e3 * t.predicted, 100 * t.predicted / t.median,
                t.op.workspace > 0 ? bytes_text(static_cast<double>(t.op.workspace)) : "",
-               t.op.algorithm);
+               t.op.algorithm + (t.taken ? "  <- taken" : ""));
+}
+
+// "47" is the number of "cudnn:47 tensor-core".
+bool has_number(const std::string& algorithm, const std::string& number) {
+  const size_t at = algorithm.find(':');
+  return at != std::string::npos &&
+         algorithm.substr(at + 1, algorithm.find(' ') - at - 1) == number;
+}
+
+// Every engine of a pass, or those of one number (each may come with several settings); the one that the rules and the
+// flags lead to is marked.
+void measure_engines(ops::OpMemory& memory, const ops::OpCase& c, const ops::PassName& pass,
+                     const NumericsPolicy& numerics, const BenchOptions& o,
+                     std::vector<Timing>& timings) {
+  const auto* spec = std::get_if<Conv2dSpec>(&c.op);
+  if (spec == nullptr)
+    throw Error(2003, "--engine", "only conv2d has a choice of engines", "use --op conv2d");
+  const OpRun taken = ops::prepare(memory, c.op, pass.kind, numerics);
+  bool marked = false;
+  for (OpRun& run : ops::prepare_engines(memory, *spec, pass.kind, numerics)) {
+    if (o.op.engine != "all" && !has_number(run.algorithm, o.op.engine)) continue;
+    const bool same = run.algorithm == taken.algorithm && run.workspace == taken.workspace;
+    timings.push_back(measure(memory, c.name, pass, std::move(run), o.steps));
+    timings.back().taken = same && !std::exchange(marked, marked || same);
+  }
+  if (timings.empty())
+    throw Error(2003, "--engine", fmt::format("there is no engine {} for {}", o.op.engine, c.name),
+                "use --engine all to see which there are");
+}
+
+Peaks peaks_for(const BenchOptions& o, Backend& backend, StreamRef s) {
+  return o.op.peaks.empty() ? measure_peaks(backend, s, o.step.common.precision == "tf32")
+                            : parse_peaks(o.op.peaks);
+}
+
+std::vector<Timing> measure_cases(const BenchOptions& o, const std::vector<ops::OpCase>& cases,
+                                  ops::OpMemory& memory, const NumericsPolicy& numerics) {
+  std::vector<Timing> timings;
+  for (const ops::OpCase& c : cases)
+    for (const ops::PassName& pass : ops::passes_of(c.op)) {
+      if (o.op.pass != "all" && o.op.pass != flag_of(pass)) continue;
+      if (o.op.engine.empty())
+        timings.push_back(measure(memory, c.name, pass,
+                                  ops::prepare(memory, c.op, pass.kind, numerics), o.steps));
+      else
+        measure_engines(memory, c, pass, numerics, o, timings);
+      for (Timing& t : timings) t.op.run = nullptr;  // gives plan and weights back
+    }
+  if (timings.empty())
+    throw Error(2003, "--pass", fmt::format("\"{}\" is not a pass of {}", o.op.pass, o.op.op),
+                "use --pass all to see which there are");
+  return timings;
 }
 
 }  // namespace
 
 int run_op_bench(const BenchOptions& o) {
-  Peaks peaks;
-  if (!o.op.peaks.empty()) peaks = parse_peaks(o.op.peaks);
+  if (!o.op.peaks.empty()) parse_peaks(o.op.peaks);  // before a device is opened
   const auto cases = chosen_ops(o.op, o.step);
   const CommonOptions& common = o.step.common;
-  const ChosenBackend chosen = choose_backend(common.device, {common.threads});
+  const OpenDevice chosen = open_device(common, !o.step.save.empty());
   Backend& backend = *chosen.backend;
-  const DType compute = numerics_of(common.precision, backend).compute;
+  const NumericsPolicy numerics = numerics_of(common, backend);
   const auto stream = backend.make_stream();
-  if (o.op.peaks.empty()) peaks = measure_peaks(backend, stream->ref(), common.precision == "tf32");
-
+  const Peaks peaks = peaks_for(o, backend, stream->ref());
   ops::OpMemory memory(backend, stream->ref());
-  std::vector<Timing> timings;
-  for (const ops::OpCase& c : cases)
-    for (const ops::PassName& pass : ops::passes_of(c.op)) {
-      if (o.op.pass != "all" && o.op.pass != flag_of(pass)) continue;
-      timings.push_back(
-          measure(memory, c.name, pass, ops::prepare(memory, c.op, pass.kind, compute), o.steps));
-      timings.back().predicted =
-          peaks.roofline(compute, timings.back().op.flops, timings.back().op.bytes);
-      timings.back().op.run = nullptr;  // gives plan and weights back
-    }
-  if (timings.empty())
-    throw Error(2003, "--pass", fmt::format("\"{}\" is not a pass of {}", o.op.pass, o.op.op),
-                "use --pass all to see which there are");
+  std::vector<Timing> timings = measure_cases(o, cases, memory, numerics);
+  for (Timing& t : timings) t.predicted = peaks.roofline(numerics.compute, t.op.flops, t.op.bytes);
+  if (!o.step.save.empty()) chosen.plans->write(o.step.save);
   if (o.json) {
     nlohmann::ordered_json json = {{"device", backend.describe()},
                                    {"precision", common.precision},

@@ -37,6 +37,16 @@ void add_common(CLI::App* app, CommonOptions& o) {
   app->add_option("--seed", o.seed, "seed of everything random")
       ->check(seed_value())
       ->capture_default_str();
+  app->add_option("--plans", o.plans, "CUDA: heuristic, timed, or a file of plans")
+      ->capture_default_str();
+  app->add_flag("--fast", o.fast, "CUDA: allow engines that are not deterministic");
+  app->add_option("--workspace-limit", o.workspace_mib, "CUDA: most MiB of a convolution's scratch")
+      ->check(between(1, 65536, "a whole number of MiB from 1 to 65536"))
+      ->capture_default_str();
+}
+
+void add_save(CLI::App* c, StepOptions& o) {
+  c->add_option("--save", o.save, "file for the plans of the convolutions, for --plans");
 }
 
 void add_self_test(CLI::App* app, bool& off) {
@@ -117,6 +127,7 @@ void add_op(CLI::App* c, OpOptions& o) {
   c->add_option("--pass", o.pass, "with --op: fwd, dx, dw or all")
       ->check(one_of({"fwd", "dx", "dw", "all"}))
       ->capture_default_str();
+  c->add_option("--engine", o.engine, "with --op conv2d: all, or the number of an engine");
   c->add_option("--peaks", o.peaks,
                 "with --op: F32,BF16,MEMORY in GFLOP/s, GFLOP/s, GB/s (default: measured)");
 }
@@ -348,6 +359,7 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_option("--steps", out.bench.steps, "steps that are timed, or runs of a pass of an op")
       ->check(count_value())
       ->capture_default_str();
+  add_save(c, out.bench.step);
   c->add_flag("--json", out.bench.json, "one JSON object");
 
   c = app.add_subcommand("profile", "where the time of a step goes: layer, pass, roofline");
@@ -364,12 +376,14 @@ void add_verbs(CLI::App& app, CommandLine& out) {
   c->add_flag("--capture-range", out.profile.capture_range, "bracket steps for nsys and ncu");
 
   c = app.add_subcommand("plan", "what a step would take on a GPU that is not there");
-  c->add_option(
-       "--gpu", out.plan.gpu,
-       fmt::format("{}, or a FILE.json that describes one", fmt::join(plan::gpu_names(), ", ")))
+  c->add_option("--gpu", out.plan.gpu,
+                fmt::format("{}, a FILE.json that describes one, or here: this machine's",
+                            fmt::join(plan::gpu_names(), ", ")))
       ->required();
+  c->add_option("--description", out.plan.description, "file for the description of the GPU");
   add_step(c, out.plan.step);
   add_precision(c, out.plan.step.common);
+  add_save(c, out.plan.step);
   c->add_option("--peaks", out.plan.peaks,
                 "F32,BF16,MEMORY in GFLOP/s, GFLOP/s, GB/s (default: those of the description)");
   c->add_flag("--json", out.plan.json, "one JSON object");

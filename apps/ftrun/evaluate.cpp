@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "apps/ftrun/commands.h"
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/evaluator.h"
 #include "apps/ftrun/preprocess.h"
 #include "apps/ftrun/progress.h"
@@ -30,7 +31,7 @@ const Split& choose_split(const Dataset& data, const std::string& wanted) {
 int run_evaluate(const EvaluateOptions& o) {
   const auto start = std::chrono::steady_clock::now();
   if (!o.out.empty()) refuse_run_folder(o.out, o.force, input_folders(o.data));
-  const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
+  const OpenDevice chosen = open_device(o.common);
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
   fmt::print("device      {}: {}\n", backend.describe(), chosen.reason);
@@ -44,7 +45,7 @@ int run_evaluate(const EvaluateOptions& o) {
              data.skipped.size());
   std::optional<RunFolder> folder;
   if (!o.out.empty()) folder = make_run_folder(o.out, o.force, input_folders(o.data));
-  const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
+  const NumericsPolicy numerics = numerics_of(o.common, backend);
   Feed feed(network, backend, numerics, o.batch);
   Evaluator evaluator(network, backend, feed, numerics, o.batch);
   evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "apps/ftrun/commands.h"
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/image_files.h"
 #include "apps/ftrun/pictures.h"
 #include "apps/ftrun/progress.h"
@@ -28,14 +29,14 @@ int find_class(const Network& network, const std::string& name) {
 
 int run_explain(const ExplainOptions& o) {
   check_writable(o.out);
-  const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
+  const OpenDevice chosen = open_device(o.common);
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
   Network network = load_tested(o.weights, !o.no_self_test, backend, stream->ref());
   const int target = find_class(network, o.class_name);
   const std::vector<Sample> samples =
       check_image_files(collect_image_files(o.files), o.bad_images == "skip", 0);
-  GradCam cam(network, backend, numerics_of(o.common.precision, backend), o.map,
+  GradCam cam(network, backend, numerics_of(o.common, backend), o.map,
               o.target == "softmax" ? CamTarget::softmax : CamTarget::logit);
   SheetSection section{counted(static_cast<int64_t>(samples.size()), "image"), {}};
   if (const std::string note = cam.note(); !note.empty()) {

@@ -405,8 +405,8 @@ void FinetuneRun::write_results() {
   writer.write_curves(curves);
   writer.print_and_write_confusion(options_.print);
   writer.write_pictures(options_.print, data_.data, network_, *backend_.backend,
-                        numerics_of(options_.common.precision, *backend_.backend),
-                        options_.common.seed, stream_->ref());
+                        numerics_of(options_.common, *backend_.backend), options_.common.seed,
+                        stream_->ref());
   print_times(evaluate_s);
   writer.write_run(record_run(options_, settings_, network_, *backend_.backend, outcome(true)));
   writer.list_files();

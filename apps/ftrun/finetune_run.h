@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/evaluator.h"
 #include "apps/ftrun/feature_cache.h"
 #include "apps/ftrun/forecast.h"
@@ -107,7 +108,7 @@ class FinetuneRun {
   FinetuneOptions options_;
   Settings settings_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  ChosenBackend backend_;
+  OpenDevice backend_;
   std::unique_ptr<Stream> stream_;
   std::optional<WeightFile> file_;
   Prescanned data_;

@@ -43,7 +43,7 @@ Settings resolve(const FinetuneOptions& o, bool pretrained) {
 FinetuneRun::FinetuneRun(const FinetuneOptions& options) : options_(options) {}
 
 void FinetuneRun::open_device() {
-  backend_ = choose_backend(options_.common.device, {options_.common.threads});
+  backend_ = app::open_device(options_.common);
   stream_ = backend_.backend->make_stream();
   fmt::print("device      {}: {}\n", backend_.backend->describe(), backend_.reason);
 }
@@ -159,7 +159,7 @@ void FinetuneRun::compile() {
            options_.momentum, options_.l2};
   t.schedule = {options_.schedule == "step" ? Schedule::Kind::step : Schedule::Kind::constant,
                 settings_.lr, options_.drop_factor, options_.drop_period};
-  t.numerics = numerics_of(options_.common.precision, *backend_.backend);
+  t.numerics = numerics_of(options_.common, *backend_.backend);
   t.bn = bn_override(options_.bn);
   t.ahead = steps_ahead();
   parse_clip(options_.clip, t.clip);
@@ -293,6 +293,7 @@ void FinetuneRun::print_forecast() {
       bytes_text(parameters), bytes_text(optimizer),
       bytes_text(static_cast<double>(arena_.bytes())), bytes_text(static_cast<double>(unplanned)));
   print_features();
+  if (backend_.plans) fmt::print("plans       {}\n", backend_.plans->account());
   const RunForecast f = make_forecast();
   fmt::print("plan        {} of {}, batch {}{}; {}{}\n", counted(settings_.epochs, "epoch"),
              counted(plan_.batches, "step"), settings_.batch,

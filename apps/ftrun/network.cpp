@@ -33,18 +33,6 @@ std::string describe(const InputRecipe& r) {
       r.std[0], r.std[1], r.std[2]);
 }
 
-NumericsPolicy numerics_of(const std::string& precision, const Backend& backend) {
-  NumericsPolicy policy;
-  policy.compute = precision == "bf16" ? DType::bf16 : DType::f32;
-  policy.tf32 = precision == "tf32";
-  if (!backend.supports(policy.compute) ||
-      (policy.tf32 && backend.device().kind != Device::Kind::cuda))
-    throw Error(3021, "--precision",
-                fmt::format("{} has no {} products", backend.describe(), precision),
-                "use --precision f32");
-  return policy;
-}
-
 LoadReport load_parameters(Network& network, const WeightFile& file, bool new_head, StreamRef s) {
   const std::string head = network.model.head + ".*";
   const AllowedNew is_new = [&](std::string_view name) {

@@ -26,8 +26,6 @@ using convert::published_recipe;
 NormalizeSpec normalize_spec(const InputRecipe& recipe);
 // "crop 224x224 of short side 256, RGB, /255, mean 0.485 …": one line for headers.
 std::string describe(const InputRecipe& recipe);
-// f32, tf32 and bf16 as numerics; throws Error 3021 if the backend has no such products.
-NumericsPolicy numerics_of(const std::string& precision, const Backend& backend);
 
 // Puts every tensor of the file into the network's parameters; those of the head stay as they were drawn
 // where `new_head`. Strict: throws Error 2320 with three lists unless all else is used exactly once.

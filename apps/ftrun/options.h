@@ -15,6 +15,10 @@ struct CommonOptions {
   int threads = 0;
   std::string precision = "f32";
   uint64_t seed = 0;
+  // CUDA alone.
+  std::string plans = "heuristic";  // or "timed", or a file of plans
+  bool fast = false;                // engines that may give other bytes in every run are allowed
+  int64_t workspace_mib = 256;      // most scratch of a convolution
 };
 
 struct DataOptions {
@@ -132,6 +136,7 @@ struct StepOptions {
   int64_t batch = 32, classes = 2;
   std::optional<int> input_size;
   bool head_only = false;
+  std::string save;  // file for the plans of its convolutions
 };
 
 // An op instead of a step.
@@ -139,6 +144,7 @@ struct OpOptions {
   std::string op;     // "conv2d", or a name of the table; empty: a step
   std::string shape;  // of its input: "32,64,56,56"
   std::string pass = "all";
+  std::string engine;  // "all", or the number of one; empty: the one that a network would take
   std::optional<int64_t> filters, kernel, stride, pad, groups;
   bool of_model = false;  // the products of the network that --model names
   std::string peaks;
@@ -161,8 +167,9 @@ struct ProfileOptions {
 
 struct PlanOptions {
   StepOptions step;
-  std::string gpu;    // a name, or the file of a description
-  std::string peaks;  // as for profile; empty: those of the description
+  std::string gpu;          // a name, the file of a description, or "here"
+  std::string description;  // file for the description
+  std::string peaks;        // as for profile; empty: those of the description
   bool json = false;
 };
 

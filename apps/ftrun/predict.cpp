@@ -8,6 +8,7 @@
 #include <string>
 
 #include "apps/ftrun/commands.h"
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/evaluator.h"
 #include "apps/ftrun/image_files.h"
 #include "apps/ftrun/preprocess.h"
@@ -54,14 +55,14 @@ void print_result(const Sample& sample, const ImageResult& r, const Network& net
 }  // namespace
 
 int run_predict(const PredictOptions& o) {
-  const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
+  const OpenDevice chosen = open_device(o.common);
   Backend& backend = *chosen.backend;
   const auto stream = backend.make_stream();
   Network network = load_tested(o.weights, !o.no_self_test, backend, stream->ref());
   const std::vector<Sample> samples =
       check_image_files(collect_image_files(o.files), o.bad_images == "skip", o.workers);
   const int64_t batch = std::min<int64_t>(o.batch, static_cast<int64_t>(samples.size()));
-  const NumericsPolicy numerics = numerics_of(o.common.precision, backend);
+  const NumericsPolicy numerics = numerics_of(o.common, backend);
   Feed feed(network, backend, numerics, batch);
   Evaluator evaluator(network, backend, feed, numerics, batch);
   evaluator.bind(make_arena(backend, {&evaluator.compiled()}), make_step_state(backend));

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "apps/ftrun/commands.h"
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/profile_report.h"
 #include "apps/ftrun/progress.h"
 #include "apps/ftrun/synthetic_step.h"
@@ -142,7 +143,7 @@ int run_profile(const ProfileOptions& o) {
   if (!o.peaks.empty()) peaks = parse_peaks(o.peaks);
   const double load = machine_load();
   find_model(step.model);  // before a device is opened
-  const ChosenBackend chosen = choose_backend(step.common.device, {step.common.threads});
+  const OpenDevice chosen = open_device(step.common);
   Backend& backend = *chosen.backend;
   GpuSide gpu(backend, o.capture_range);
   const auto stream = backend.make_stream();
@@ -164,6 +165,7 @@ int run_profile(const ProfileOptions& o) {
                    frozen_text(step), step.batch, recipe.height, recipe.width, load},
                   peaks, run.rows(), std::move(records), std::move(plain));
   add_kernels(report, kernels);
+  if (chosen.plans) fmt::print("plans of {}\n", chosen.plans->account());
   report.kernels = gpu.text(kernels.size(), o.steps);
   fmt::print("{}", profile_text(report));
   write(o.csv, profile_csv(report));

@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 
+#include "apps/ftrun/progress.h"
 #include "io/csv.h"
 
 namespace ft::app {

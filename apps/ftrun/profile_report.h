@@ -24,8 +24,8 @@ struct ProfileRow {
   double copies =
       0;  // seconds of its pass that went into copies of weights; they have a row of their own
   double flops = 0, bytes = 0;
-  double predicted = 0;                   // seconds at the roofline; 0: nothing is counted
-  std::vector<tools::KernelRun> kernels;  // of one step, where they are known
+  double predicted = 0;                        // seconds at the roofline; 0: nothing is counted
+  std::vector<tools::KernelRun> kernels = {};  // of one step, where they are known
   // Share of the roofline: predicted / measured.
   double roofline() const { return seconds > 0 ? predicted / seconds : 0; }
 };
@@ -46,7 +46,7 @@ struct ProfileReport {
   std::vector<ProfileRow> rows;     // in the order of the step
   double step = 0;                  // seconds of an observed step
   double plain_step = 0;            // of one without observers, mean of the faster half
-  std::string kernels;              // where the rows have theirs from, or why not; empty: no GPU
+  std::string kernels = {};         // where the rows have theirs from, or why not; empty: no GPU
   // step - sum of the rows: between the pieces of work, and the observer itself.
   double unattributed() const;
   double overhead() const { return step / plain_step - 1; }

@@ -65,6 +65,9 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   set("seed", static_cast<int64_t>(o.common.seed));
   set("device", o.common.device);
   set("precision", o.common.precision);
+  set("plans", o.common.plans);
+  set("fast", o.common.fast);
+  set("workspace-limit", o.common.workspace_mib);
   set("threads", int64_t{o.common.threads});
   set("workers", int64_t{o.data.workers});
   set("bad-images", o.data.bad_images);

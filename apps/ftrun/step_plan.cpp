@@ -64,6 +64,7 @@ StepPlan plan_step(const StepOptions& o, const plan::PlanningOptions& planning,
   p.width = step.network().recipe.width;
   p.memory = memory_of(step, backend);
   p.refusals = backend.refusals();
+  p.convolutions = backend.convolutions();
   Walk walk(step.compiled(), peaks);
   const auto executor = step.make_executor();
   executor->add_observer(&walk);

@@ -34,6 +34,7 @@ struct StepPlan {
   std::vector<PlanRow> rows;  // in the order of the step
   MemoryPlan memory;
   std::vector<std::string> refusals;  // convolutions without an engine
+  std::vector<Conv2dSpec> convolutions;
 };
 
 StepPlan plan_step(const StepOptions& options, const plan::PlanningOptions& planning,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "apps/ftrun/commands.h"
+#include "apps/ftrun/device.h"
 #include "apps/ftrun/network.h"
 #include "models/transfer.h"
 
@@ -27,11 +28,11 @@ int run_summary(const SummaryOptions& o) {
     return 0;
   }
   find_model(o.model);  // before a device is opened
-  const ChosenBackend chosen = choose_backend(o.common.device, {o.common.threads});
+  const OpenDevice chosen = open_device(o.common);
   CompileOptions compile;
   compile.batch = o.batch;
   compile.mode = Mode::training;
-  compile.numerics = numerics_of(o.common.precision, *chosen.backend);
+  compile.numerics = numerics_of(o.common, *chosen.backend);
   if (o.bn == "batch") compile.bn = BnMode::batch;
   if (o.bn == "running") compile.bn = BnMode::running;
   if (o.bn == "frozen") compile.bn = BnMode::frozen;

@@ -1,6 +1,7 @@
 // A step over drawn pixels.
 #include "apps/ftrun/synthetic_step.h"
 
+#include "apps/ftrun/device.h"
 #include "models/transfer.h"
 #include "tensor/rng.h"
 
@@ -38,7 +39,7 @@ SyntheticStep::SyntheticStep(const StepOptions& o, Backend& backend)
   CompileOptions compile;
   compile.batch = o.batch;
   compile.mode = training_ ? Mode::training : Mode::inference;
-  compile.numerics = numerics_of(o.common.precision, backend);
+  compile.numerics = numerics_of(o.common, backend);
   compile.to = training_ ? -1 : network_.model.logits;
   if (training_) compile.keep = {network_.model.labels};  // written once for all steps
   compiled_ = std::make_unique<CompiledGraph>(network_.model.graph, backend, compile);

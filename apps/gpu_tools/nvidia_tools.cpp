@@ -1,6 +1,7 @@
 // The plugin libft_gpu_tools.so: NVTX, cudaProfilerStart and cudaProfilerStop, CUPTI. NVTX's headers find a tool that is
 // attached by themselves; without one a range costs a test of a pointer.
 #include <cuda_profiler_api.h>
+#include <cuda_runtime_api.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include "apps/gpu_tools/cupti.h"

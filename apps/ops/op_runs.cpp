@@ -19,10 +19,16 @@ double weight_bytes(const Shape& shape, DType type) {
 
 class Preparer {
  public:
-  Preparer(OpMemory& memory, PassKind pass, DType compute)
-      : m_(memory), b_(memory.backend()), s_(memory.stream()), pass_(pass), compute_(compute) {}
+  Preparer(OpMemory& memory, PassKind pass, const NumericsPolicy& numerics)
+      : m_(memory),
+        b_(memory.backend()),
+        s_(memory.stream()),
+        pass_(pass),
+        numerics_(numerics),
+        compute_(numerics.compute) {}
 
   OpRun operator()(Conv2dSpec spec);
+  std::vector<OpRun> engines(Conv2dSpec spec);
   OpRun operator()(MatmulSpec spec);
   OpRun operator()(Pool2dSpec spec);
   OpRun operator()(AdaptiveAvgPool2dSpec spec);
@@ -39,6 +45,8 @@ class Preparer {
  private:
   template <class ProductPlan, class Spec, class Forward>
   OpRun product(const std::shared_ptr<ProductPlan>& plan, const Spec& spec, const Forward& forward);
+  void adapt(Conv2dSpec& spec) const;
+  OpRun conv(const std::shared_ptr<Conv2dPlan>& plan, const Conv2dSpec& spec);
   OpRun pool(const std::shared_ptr<Pool2dPlan>& plan, const TensorSpec& x_spec);
   Tensor workspace(const Plan& plan) { return m_.scratch("workspace", plan.workspace_bytes()); }
   bool forward() const { return pass_ == PassKind::forward; }
@@ -47,6 +55,7 @@ class Preparer {
   Backend& b_;
   StreamRef s_;
   PassKind pass_;
+  NumericsPolicy numerics_;
   DType compute_;
 };
 
@@ -57,7 +66,12 @@ OpRun Preparer::product(const std::shared_ptr<ProductPlan>& plan, const Spec& sp
   const Tensor work = workspace(*plan);
   const Shape w = spec.weight_shape();
   const StreamRef s = s_;
-  OpRun r{{}, spec.flops(), 0, plan->describe(pass_), plan->workspace_bytes()};
+  OpRun r{{},
+          spec.flops(),
+          0,
+          plan->describe(pass_),
+          plan->pass_workspace(pass_),
+          plan->deterministic(pass_)};
   if (pass_ == PassKind::backward_weights) {
     const Tensor x = m_.input("x", spec.x), dy = m_.input("dy", plan->y_spec());
     const Tensor dw = m_.output("dw", m_.parameter(w));
@@ -81,10 +95,25 @@ OpRun Preparer::product(const std::shared_ptr<ProductPlan>& plan, const Spec& sp
   return r;
 }
 
-OpRun Preparer::operator()(Conv2dSpec spec) {
+void Preparer::adapt(Conv2dSpec& spec) const {
   spec.x = m_.activation(spec.x.shape, compute_);
-  spec.numerics.compute = compute_;
-  const std::shared_ptr<Conv2dPlan> plan = b_.make_conv2d(spec);
+  spec.numerics = numerics_;
+}
+
+OpRun Preparer::operator()(Conv2dSpec spec) {
+  adapt(spec);
+  return conv(b_.make_conv2d(spec), spec);
+}
+
+std::vector<OpRun> Preparer::engines(Conv2dSpec spec) {
+  adapt(spec);
+  std::vector<OpRun> runs;
+  for (std::unique_ptr<Conv2dPlan>& plan : b_.make_conv2d_engines(spec, pass_))
+    runs.push_back(conv(std::move(plan), spec));
+  return runs;
+}
+
+OpRun Preparer::conv(const std::shared_ptr<Conv2dPlan>& plan, const Conv2dSpec& spec) {
   const Tensor residual = spec.add_residual ? m_.input("residual", plan->y_spec()) : Tensor();
   const StreamRef s = s_;
   const auto run = [=](const Tensor& x, const Weights& w, const Tensor& y, const Tensor& work) {
@@ -98,7 +127,7 @@ OpRun Preparer::operator()(Conv2dSpec spec) {
 // Hidden layers write the element type computed in, a classifier f32.
 OpRun Preparer::operator()(MatmulSpec spec) {
   spec.x = m_.activation(spec.x.shape, compute_);
-  spec.numerics.compute = compute_;
+  spec.numerics = numerics_;
   spec.y_dtype = spec.out > 1000 ? compute_ : DType::f32;
   const std::shared_ptr<MatmulPlan> plan = b_.make_matmul(spec);
   const StreamRef s = s_;
@@ -300,8 +329,13 @@ struct PassLister {
 
 std::vector<PassName> passes_of(const OpSpec& op) { return std::visit(PassLister(), op); }
 
-OpRun prepare(OpMemory& memory, const OpSpec& op, PassKind pass, DType compute) {
-  return std::visit(Preparer(memory, pass, compute), op);
+OpRun prepare(OpMemory& memory, const OpSpec& op, PassKind pass, const NumericsPolicy& numerics) {
+  return std::visit(Preparer(memory, pass, numerics), op);
+}
+
+std::vector<OpRun> prepare_engines(OpMemory& memory, const Conv2dSpec& spec, PassKind pass,
+                                   const NumericsPolicy& numerics) {
+  return Preparer(memory, pass, numerics).engines(spec);
 }
 
 }  // namespace ft::ops

@@ -23,11 +23,15 @@ struct OpRun {
   double flops = 0;           // 2 * multiply-adds; 0: an op that is not counted so
   double bytes = 0;  // every operand read or written once, weights in the element type computed in
   std::string algorithm;  // the plan's word for it
-  size_t workspace = 0;   // bytes of scratch that the plan asks for
+  size_t workspace = 0;   // bytes of scratch that the pass uses
+  bool deterministic = true;
 };
 
-// `op` as its backend would meet it in a network that computes in `compute`: layouts, element types. The
+// `op` as its backend would meet it in a network that computes with `numerics`: layouts, element types. The
 // plan is made for all passes of the case. Operands are borrowed from `memory`, weights are its own.
-OpRun prepare(OpMemory& memory, const OpSpec& op, PassKind pass, DType compute);
+OpRun prepare(OpMemory& memory, const OpSpec& op, PassKind pass, const NumericsPolicy& numerics);
+// A pass of a convolution on every engine that the backend's library offers, in its order, whatever the rules allow.
+std::vector<OpRun> prepare_engines(OpMemory& memory, const Conv2dSpec& spec, PassKind pass,
+                                   const NumericsPolicy& numerics);
 
 }  // namespace ft::ops

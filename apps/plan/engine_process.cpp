@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <type_traits>
 
@@ -20,9 +21,12 @@ namespace {
 struct Question {
   Conv2dSpec spec;
   PassKind pass;
+  bool with_text;
 };
+constexpr std::string Engine::* kTexts[] = {&Engine::name, &Engine::refusal, &Engine::key,
+                                            &Engine::text};
 struct Answer {
-  uint64_t workspace, name_bytes, refusal_bytes;
+  uint64_t workspace, bytes[std::size(kTexts)];
   bool deterministic;
 };
 static_assert(std::is_trivially_copyable_v<Question> && std::is_trivially_copyable_v<Answer>);
@@ -49,11 +53,12 @@ bool receive_all(int socket, void* bytes, size_t count) {
 }
 
 bool send_engine(int socket, const Engine& engine) {
-  const Answer answer{engine.workspace, engine.name.size(), engine.refusal.size(),
-                      engine.deterministic};
-  return send_all(socket, &answer, sizeof answer) &&
-         send_all(socket, engine.name.data(), engine.name.size()) &&
-         send_all(socket, engine.refusal.data(), engine.refusal.size());
+  Answer answer{engine.workspace, {}, engine.deterministic};
+  for (size_t i = 0; i < std::size(kTexts); ++i) answer.bytes[i] = (engine.*kTexts[i]).size();
+  bool sent = send_all(socket, &answer, sizeof answer);
+  for (const auto text : kTexts)
+    sent = sent && send_all(socket, (engine.*text).data(), (engine.*text).size());
+  return sent;
 }
 
 bool receive_engine(int socket, Engine& engine) {
@@ -61,10 +66,13 @@ bool receive_engine(int socket, Engine& engine) {
   if (!receive_all(socket, &answer, sizeof answer)) return false;
   engine.workspace = answer.workspace;
   engine.deterministic = answer.deterministic;
-  engine.name.resize(answer.name_bytes);
-  engine.refusal.resize(answer.refusal_bytes);
-  return receive_all(socket, engine.name.data(), engine.name.size()) &&
-         receive_all(socket, engine.refusal.data(), engine.refusal.size());
+  bool received = true;
+  for (size_t i = 0; received && i < std::size(kTexts); ++i) {
+    std::string& text = engine.*kTexts[i];
+    text.resize(answer.bytes[i]);
+    received = receive_all(socket, text.data(), text.size());
+  }
+  return received;
 }
 
 // --- in the child ----------------------------------------------------------------------------------
@@ -78,7 +86,10 @@ void open_driver() {
     throw EnginesUnknown("libft_null_driver.so is not beside the plugin libft_plan.so");
 }
 
-std::unique_ptr<EngineFinder> open_finder(const std::string& plugin, const std::string& gpu) {
+// A function of the plugin.
+template <class Function>
+Function* plugin_function(const char* name) {
+  const std::string plugin = find_plugin("libft_plan.so");
   open_driver();
   preload_cuda_libraries();
   void* library = dlopen(plugin.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -86,22 +97,18 @@ std::unique_ptr<EngineFinder> open_finder(const std::string& plugin, const std::
     const char* reason = dlerror();
     throw EnginesUnknown(reason != nullptr ? reason : plugin + " cannot be opened");
   }
-  void* make = dlsym(library, "ft_make_engine_finder");
-  if (make == nullptr) throw EnginesUnknown(plugin + " is of another version");
-  return std::unique_ptr<EngineFinder>(reinterpret_cast<MakeEngineFinder*>(make)(&gpu));
+  void* function = dlsym(library, name);
+  if (function == nullptr) throw EnginesUnknown(plugin + " is of another version");
+  return reinterpret_cast<Function*>(function);
 }
 
 // Says its version, or why there is nothing to ask; then answers until the other side is gone.
-[[noreturn]] void run_child(int socket, const std::string& plugin, const std::string& gpu) {
-  try {
-    const std::unique_ptr<EngineFinder> finder = open_finder(plugin, gpu);
-    send_engine(socket, {finder->version(), 0, true, {}});
-    for (Question q{}; receive_all(socket, &q, sizeof q);)
-      if (!send_engine(socket, finder->find(q.spec, q.pass))) break;
-  } catch (const std::exception& e) {
-    send_engine(socket, {{}, 0, true, e.what()});
-  }
-  _exit(0);
+void answer_all(int socket, const std::string& gpu) {
+  const std::unique_ptr<EngineFinder> finder(
+      plugin_function<MakeEngineFinder>("ft_make_engine_finder")(&gpu));
+  send_engine(socket, {finder->version(), 0, true, {}, {}, {}});
+  for (Question q{}; receive_all(socket, &q, sizeof q);)
+    if (!send_engine(socket, finder->find(q.spec, q.pass, q.with_text))) break;
 }
 
 std::vector<int64_t> key_of(const Conv2dSpec& s, PassKind pass) {
@@ -116,8 +123,21 @@ std::vector<int64_t> key_of(const Conv2dSpec& s, PassKind pass) {
 }  // namespace
 
 EngineProcess::EngineProcess(const std::string& gpu) {
-  const std::string plugin = find_plugin("libft_plan.so");
-  if (plugin.empty())
+  start([&](int socket) { answer_all(socket, gpu); });
+}
+
+EngineProcess::EngineProcess(int device) {
+  start([&](int socket) {
+    const std::unique_ptr<std::string> text(
+        plugin_function<DescribeDevice>("ft_describe_device")(device));
+    send_engine(socket, {*text, 0, true, {}, {}, {}});
+  });
+}
+
+std::string describe_device(int index) { return EngineProcess(index).version(); }
+
+void EngineProcess::start(const std::function<void(int)>& child) {
+  if (find_plugin("libft_plan.so").empty())
     throw EnginesUnknown("this build has no cuDNN (libft_plan.so; build with the preset cuda)");
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
@@ -126,7 +146,12 @@ EngineProcess::EngineProcess(const std::string& gpu) {
   child_ = fork();
   if (child_ == 0) {
     close(ends[0]);
-    run_child(ends[1], plugin, gpu);
+    try {
+      child(ends[1]);
+    } catch (const std::exception& e) {
+      send_engine(ends[1], {{}, 0, true, e.what(), {}, {}});
+    }
+    _exit(0);
   }
   close(ends[1]);
   socket_ = ends[0];
@@ -150,17 +175,23 @@ EngineProcess::~EngineProcess() {
   waitpid(child_, &status, 0);
 }
 
-Engine EngineProcess::find(const Conv2dSpec& spec, PassKind pass) {
-  const auto [it, fresh] = answers_.try_emplace(key_of(spec, pass));
-  if (!fresh) return it->second;
+Engine EngineProcess::ask(const Conv2dSpec& spec, PassKind pass, bool with_text) {
   Question question;
   question.spec = spec;
   question.pass = pass;
-  if (!send_all(socket_, &question, sizeof question) || !receive_engine(socket_, it->second)) {
-    answers_.erase(it);
+  question.with_text = with_text;
+  Engine engine;
+  if (!send_all(socket_, &question, sizeof question) || !receive_engine(socket_, engine))
     throw EnginesUnknown("the process that asks cuDNN ended while it was asked");
-  }
-  return it->second;
+  return engine;
+}
+
+Engine EngineProcess::find(const Conv2dSpec& spec, PassKind pass, bool with_text) {
+  if (with_text) return ask(spec, pass, true);
+  const auto key = key_of(spec, pass);
+  const auto known = answers_.find(key);
+  return known != answers_.end() ? known->second
+                                 : answers_.emplace(key, ask(spec, pass, false)).first->second;
 }
 
 }  // namespace ft::plan

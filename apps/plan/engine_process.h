@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <vector>
@@ -19,6 +20,9 @@ class EnginesUnknown : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The description of the GPU of that number in this machine, as cuDNN reads it from the device. Throws EnginesUnknown.
+std::string describe_device(int index);
+
 class EngineProcess final : public EngineFinder {
  public:
   // `gpu`: the JSON description. Throws EnginesUnknown: no plugin, no cuDNN, or a description that it refuses.
@@ -27,13 +31,18 @@ class EngineProcess final : public EngineFinder {
   EngineProcess(const EngineProcess&) = delete;
   EngineProcess& operator=(const EngineProcess&) = delete;
 
-  // Asks once for equal questions. Throws EnginesUnknown if the child has ended.
-  Engine find(const Conv2dSpec& spec, PassKind pass) override;
+  // Asks once for equal questions without text. Throws EnginesUnknown if the child has ended.
+  Engine find(const Conv2dSpec& spec, PassKind pass, bool with_text = false) override;
   std::string version() const override { return version_; }
   // How many different questions were asked.
   size_t asked() const { return answers_.size(); }
 
  private:
+  friend std::string describe_device(int index);
+  explicit EngineProcess(int device);  // answers nothing, and version() is its description
+  void start(const std::function<void(int)>& child);
+  Engine ask(const Conv2dSpec& spec, PassKind pass, bool with_text);
+
   int socket_ = -1;
   pid_t child_ = -1;
   std::string version_;

@@ -174,7 +174,7 @@ bool PlanningBackend::supports(DType compute) const {
 }
 
 Engine PlanningBackend::engine(const Conv2dSpec& spec, PassKind pass) {
-  if (options_.engines == nullptr) return {"unknown", options_.workspace, true, {}};
+  if (options_.engines == nullptr) return {"unknown", options_.workspace, true, {}, {}, {}};
   const Engine engine = options_.engines->find(spec, pass);
   if (engine.refused() && std::ranges::find(refusals_, engine.refusal) == refusals_.end())
     refusals_.push_back(engine.refusal);

@@ -1,7 +1,8 @@
-// Memory, streams and graphs of the CUDA backend, and its plain ops.
+// Memory, streams and graphs of the CUDA backend.
 #include <fmt/format.h>
 
 #include "tensor/cuda/cuda.h"
+#include "tensor/cuda/cudnn_plan.h"
 #include "tensor/cuda/kernels.h"
 #include "tensor/cuda/layouts.h"
 
@@ -89,8 +90,15 @@ void* PinnedAllocator::allocate(size_t bytes) {
 
 void PinnedAllocator::release(void* block, size_t) noexcept { log_failure(cudaFreeHost(block)); }
 
-CudaBackend::CudaBackend(int index)
-    : index_(index), info_(check_device(index)), allocator_(index), copies_(allocator_) {
+CudaBackend::CudaBackend(int index, const BackendOptions& options)
+    : index_(index),
+      options_(options),
+      info_(check_device(index)),
+      allocator_(index),
+      copies_(allocator_) {
+  if (options_.plans)
+    options_.plans->match(cudnn_name(),
+                          fmt::format("{} (sm_{}{})", info_.name, info_.major, info_.minor));
   FT_CUDNN(cudnnCreate(cudnn_.receive()));
   FT_CUBLAS(cublasLtCreate(cublas_.receive()));
 }
@@ -191,53 +199,10 @@ void CudaBackend::convert(StreamRef s, const Tensor& x, const Tensor& y) {
   cuda::convert(enter(s), x, y);
 }
 
-void CudaBackend::add(StreamRef s, const Tensor& a, const Tensor& b, const Tensor& y) {
-  cuda::add(enter(s), a, b, y);
-}
-
-void CudaBackend::relu_forward(StreamRef s, const Tensor& x, const Tensor& y) {
-  cuda::relu_forward(enter(s), x, y);
-}
-
-void CudaBackend::relu_backward(StreamRef s, const Tensor& y, const Tensor& dy, const Tensor& dx) {
-  cuda::relu_backward(enter(s), y, dy, dx);
-}
-
-void CudaBackend::dropout(StreamRef s, const DropoutSpec& spec, const Tensor& x,
-                          const Tensor& state, const Tensor& y) {
-  cuda::dropout(enter(s), spec, x, state, y);
-}
-
-void CudaBackend::normalize_image(StreamRef s, const NormalizeSpec& spec, const Tensor& pixels,
-                                  const Tensor& y) {
-  cuda::normalize_image(enter(s), spec, pixels, y);
-}
-
-void CudaBackend::softmax_cross_entropy_forward(StreamRef s, const Tensor& logits,
-                                                const Tensor& labels, const Tensor& loss,
-                                                const Tensor& probability) {
-  cuda::softmax_cross_entropy_forward(enter(s), logits, labels, loss, probability);
-}
-
-void CudaBackend::softmax_cross_entropy_backward(StreamRef s, const Tensor& probability,
-                                                 const Tensor& labels, const Tensor& dloss,
-                                                 const Tensor& dlogits) {
-  cuda::softmax_cross_entropy_backward(enter(s), probability, labels, dloss, dlogits);
-}
-
-void CudaBackend::halt_unless_finite(StreamRef s, const Tensor& x, const Tensor& state) {
-  cuda::halt_unless_finite(enter(s), x, state);
-}
-
-void CudaBackend::sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
-                             const Tensor& v, const Tensor& w) {
-  cuda::sgd_update(enter(s), spec, g, state, v, w);
-}
-
 }  // namespace ft::cuda
 
 // The plugin's one entry.
 extern "C" __attribute__((visibility("default"))) ft::Backend* ft_make_backend(
-    int index, const ft::BackendOptions*) {
-  return new ft::cuda::CudaBackend(index);
+    int index, const ft::BackendOptions* options) {
+  return new ft::cuda::CudaBackend(index, *options);
 }

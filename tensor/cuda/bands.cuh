@@ -1,7 +1,7 @@
 // Sums over the rows of a matrix {rows, columns}, the shape of every reduction over N,H,W in NHWC:
-// bias gradients, batch-norm statistics and gradients. Rows are cut into bands; a block adds up its
-// band for 32 columns, and a second kernel of the caller adds up the bands. No atomics: the order
-// of the additions depends on the shape alone.
+// bias gradients, batch-norm statistics and gradients. Rows are cut into bands; a block adds up its band for 32
+// columns, and a second kernel of the caller adds up the bands. No atomics: the order of the additions depends on the
+// shape alone.
 #pragma once
 
 #include <cstdint>

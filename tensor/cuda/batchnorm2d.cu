@@ -1,5 +1,5 @@
-// Batch normalisation in NHWC with optional residual and ReLU: two kernels for statistics (forward)
-// or their gradients (backward), one that makes the output. M = N*H*W values a channel. aux:
+// Batch normalisation in NHWC with optional residual and ReLU: two kernels for statistics (forward) or their
+// gradients (backward), one that makes the output. M = N*H*W values a channel. aux:
 // mean[c] and 1/deviation[c] in f32, then, with residual and ReLU, one byte an element: 1 where y >
 // 0. Without a residual the backward pass finds the sign of y again from x, which takes no memory.
 #include "tensor/cuda/bands.cuh"
@@ -22,8 +22,7 @@ struct Channels {
   }
 };
 
-// Sums of d = x - shift and of d^2, where the shift, the channel's first element, keeps d small
-// against rounding.
+// Sums of d = x - shift and of d^2, where the shift, the channel's first element, keeps d small against rounding.
 template <class T>
 struct Moments {
   const T* x;
@@ -70,8 +69,7 @@ __global__ void running_statistics_kernel(const float* running_mean, const float
   }
 }
 
-// y = gamma * (x - mean) / deviation + beta (+ residual) (max(0, .)); V channels of one pixel an
-// item.
+// y = gamma * (x - mean) / deviation + beta (+ residual) (max(0, .)); V channels of one pixel an item.
 template <class T, int V>
 __global__ void forward_kernel(const T* x, const T* residual, T* y, uint8_t* mask,
                                Channels channels, int64_t columns, bool with_relu, int64_t items) {
@@ -93,8 +91,8 @@ __global__ void forward_kernel(const T* x, const T* residual, T* y, uint8_t* mas
   }
 }
 
-// dz = dy where y > 0 (ReLU), else dy; xhat = (x - mean) / deviation. For the V channels from
-// element `at` on, the first of which is channel c.
+// dz = dy where y > 0 (ReLU), else dy; xhat = (x - mean) / deviation. For the V channels from element `at` on, the
+// first of which is channel c.
 template <class T>
 struct Slope {
   const T *x, *dy;
@@ -143,8 +141,8 @@ __global__ void parameter_gradients_kernel(const Sums<2>* __restrict__ partial, 
 }
 
 // dresidual = dz
-// mode batch:  dx = gamma / deviation * (dz - dbeta / M - xhat * dgamma / M)
-// otherwise (no shares):  dx = gamma / deviation * dz
+// mode batch:  dx = gamma / deviation * (dz - dbeta / M - xhat * dgamma / M) otherwise (no shares):  dx = gamma /
+// deviation * dz
 template <class T, int V>
 __global__ void backward_kernel(Slope<T> slope, const Sums<2>* shares, T* dx, T* dresidual,
                                 int64_t columns, int64_t items) {

@@ -1,5 +1,4 @@
-// The sum of each column of a matrix: the gradient of a bias, where the columns are the channels of
-// NHWC.
+// The sum of each column of a matrix: the gradient of a bias, where the columns are the channels of NHWC.
 #include "tensor/cuda/bands.cuh"
 #include "tensor/cuda/elements.cuh"
 #include "tensor/cuda/kernels.h"

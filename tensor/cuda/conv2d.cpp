@@ -14,7 +14,9 @@ namespace {
 
 class CudaConv2d final : public Conv2dPlan {
  public:
+  // Without a plan for any pass.
   CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec);
+  void add(PassKind pass, CudnnPlan plan);
 
   const TensorSpec& y_spec() const override { return y_; }
   size_t workspace_bytes() const override { return std::ranges::max(workspace_bytes_); }
@@ -23,6 +25,9 @@ class CudaConv2d final : public Conv2dPlan {
   }
   size_t kept_bytes() const override;
   std::string describe(PassKind pass) const override;
+  bool deterministic(PassKind pass) const override {
+    return plans_[static_cast<size_t>(pass)]->deterministic();
+  }
 
   void forward(StreamRef s, const Tensor& x, const Weights& weights, const Tensor& residual,
                const Tensor& y, const Tensor& workspace) override;
@@ -54,19 +59,15 @@ CudaConv2d::CudaConv2d(CudaBackend& backend, const Conv2dSpec& spec)
       w_reader_(backend.copies(), w_, spec.passes.backward_weights),
       b_reader_(backend.copies(), b_, spec.passes.backward_weights) {
   backend.require(spec.x.dtype, "conv2d");
-  const PlanTarget target(backend.cudnn());
-  const EngineRules rules = rules_for(spec.numerics);
-  const auto prepare = [&](PassKind pass, size_t own_bytes, size_t least) {
-    plan(pass).emplace(make_conv2d_plan(target, spec, pass, rules));
-    workspace_bytes_[static_cast<size_t>(pass)] =
-        std::max(least, scratch_bytes({own_bytes, plan(pass)->workspace_bytes()}));
-  };
-  prepare(PassKind::forward, 0, 0);
-  if (spec.passes.backward_data) prepare(PassKind::backward_data, 0, 0);
-  if (spec.passes.backward_weights)
-    prepare(PassKind::backward_weights,
-            w_reader_.copy_bytes(Layout::nhwc),  // dw before it is converted
-            spec.bias ? column_sum_bytes(rows(), spec.k) : 0);
+}
+
+void CudaConv2d::add(PassKind pass, CudnnPlan plan) {
+  const bool weights = pass == PassKind::backward_weights;
+  const size_t made = weights ? w_reader_.copy_bytes(Layout::nhwc) : 0;  // before it is converted
+  workspace_bytes_[static_cast<size_t>(pass)] =
+      std::max(weights && spec_.bias ? column_sum_bytes(rows(), spec_.k) : 0,
+               scratch_bytes({made, plan.workspace_bytes()}));
+  plans_[static_cast<size_t>(pass)] = std::move(plan);
 }
 
 size_t CudaConv2d::kept_bytes() const {
@@ -108,8 +109,8 @@ void CudaConv2d::backward_data(StreamRef s, const Tensor& dy, const Weights& wei
   run(s, PassKind::backward_data, std::array{w, dy.data(), dx.data()}, scratch);
 }
 
-// cuDNN has no engine that reads 16 bits and writes f32, so a 16-bit dw is made and then converted;
-// the same step takes the padding of channels away.
+// cuDNN has no engine that reads 16 bits and writes f32, so a 16-bit dw is made and then converted; the same step
+// takes the padding of channels away.
 void CudaConv2d::backward_weights(StreamRef s, const Tensor& x, const Tensor& dy, const Tensor& dw,
                                   const Tensor& db, const Tensor& workspace) {
   FT_CHECK(x.spec() == spec_.x && dy.spec() == y_,
@@ -131,7 +132,28 @@ void CudaConv2d::backward_weights(StreamRef s, const Tensor& x, const Tensor& dy
 std::unique_ptr<Conv2dPlan> CudaBackend::make_conv2d(const Conv2dSpec& spec) {
   check_spec(spec, "conv2d");
   activate();
-  return std::make_unique<CudaConv2d>(*this, spec);
+  auto plan = std::make_unique<CudaConv2d>(*this, spec);
+  const auto add = [&](PassKind pass) { plan->add(pass, choose_engine(spec, pass)); };
+  add(PassKind::forward);
+  if (spec.passes.backward_data) add(PassKind::backward_data);
+  if (spec.passes.backward_weights) add(PassKind::backward_weights);
+  return plan;
+}
+
+std::vector<std::unique_ptr<Conv2dPlan>> CudaBackend::make_conv2d_engines(const Conv2dSpec& spec,
+                                                                          PassKind pass) {
+  check_spec(spec, "conv2d");
+  activate();
+  const EngineRules any{false, true, true, free_bytes() / 2};
+  std::vector<std::unique_ptr<Conv2dPlan>> plans;
+  const GraphBuilder builder = conv2d_graph(spec, pass);
+  const PlanTarget target(cudnn());
+  for (CudnnPlan& plan : all_plans(target, builder.finish(target), any)) {
+    auto conv = std::make_unique<CudaConv2d>(*this, spec);
+    conv->add(pass, std::move(plan));
+    plans.push_back(std::move(conv));
+  }
+  return plans;
 }
 
 }  // namespace ft::cuda

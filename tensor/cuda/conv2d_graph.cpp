@@ -20,8 +20,8 @@ Tensors dims_of(const Conv2dSpec& spec) {
           {y.n(), y.c(), y.h(), y.w()}};
 }
 
-// conv, + residual, + bias, relu: in this order cuDNN has ready-made engines for the whole chain;
-// with the bias before the residual only runtime-compiled ones.
+// conv, + residual, + bias, relu: in this order cuDNN has ready-made engines for the whole chain; with the bias
+// before the residual only runtime-compiled ones.
 void add_forward(GraphBuilder& g, const Conv2dSpec& spec) {
   const DType type = spec.x.dtype;
   const Tensors d = dims_of(spec);
@@ -72,22 +72,30 @@ int64_t memory_channels(const Conv2dSpec& spec) {
 
 DType bias_dtype(const Conv2dSpec& spec) { return spec.x.dtype; }
 
-CudnnPlan make_conv2d_plan(const PlanTarget& target, const Conv2dSpec& spec, PassKind pass,
-                           const EngineRules& rules) {
+GraphBuilder conv2d_graph(const Conv2dSpec& spec, PassKind pass) {
   GraphBuilder g;
   if (pass == PassKind::forward)
     add_forward(g, spec);
   else
     add_backward(g, spec, pass);
-  return g.build(target, rules, name_of(spec, pass));
+  return g;
+}
+
+CudnnPlan make_conv2d_plan(const PlanTarget& target, const Conv2dSpec& spec, PassKind pass,
+                           const EngineRules& rules) {
+  return choose_plan(target, conv2d_graph(spec, pass).finish(target), rules, name_of(spec, pass));
 }
 
 std::string name_of(const Conv2dSpec& spec, PassKind pass) {
   static constexpr const char* kPasses[] = {"forward", "backward_data", "backward_weights"};
+  const auto both = [](int64_t h, int64_t w) {
+    return h == w ? fmt::to_string(h) : fmt::format("{}x{}", h, w);
+  };
   std::string text =
-      fmt::format("conv2d {} {} {} {} of {}x{}/{}", kPasses[static_cast<size_t>(pass)],
-                  spec.numerics.tf32 ? "tf32" : name_of(spec.x.dtype), spec.x.shape.str(), spec.k,
-                  spec.r, spec.s, spec.stride_h);
+      fmt::format("conv2d {} {} {}{} {} of {}x{}/{}+{}", kPasses[static_cast<size_t>(pass)],
+                  spec.numerics.tf32 ? "tf32" : name_of(spec.x.dtype), spec.x.shape.str(),
+                  spec.x.layout == Layout::nhwc ? "" : " padded", spec.k, spec.r, spec.s,
+                  both(spec.stride_h, spec.stride_w), both(spec.pad_h, spec.pad_w));
   if (spec.groups > 1) text += fmt::format(" in {} groups", spec.groups);
   if (pass != PassKind::forward) return text;
   if (spec.add_residual) text += ", residual";

@@ -1,8 +1,7 @@
-// The CUDA backend: cuDNN for convolutions, cuBLASLt for matrix products, own kernels for the rest.
-// Activations and weights of rank 4 are NHWC; every call queues work on the stream that it is given
-// and returns. A backend belongs to one device, which it makes current in the calling thread
-// whenever it is called; one thread at a time. Memory comes from cudaMalloc: it is asked for at
-// setup, never within a step.
+// The CUDA backend: cuDNN for convolutions, cuBLASLt for matrix products, own kernels for the rest. Activations and
+// weights of rank 4 are NHWC; every call queues work on the stream that it is given and returns. A backend belongs to
+// one device, which it makes current in the calling thread whenever it is called; one thread at a time. Memory comes
+// from cudaMalloc: it is asked for at setup, never within a step.
 #pragma once
 
 #include <string>
@@ -12,6 +11,8 @@
 #include "tensor/cuda/weight_copies.h"
 
 namespace ft::cuda {
+
+class CudnnPlan;
 
 // Memory of one device.
 class DeviceAllocator final : public Allocator {
@@ -31,8 +32,7 @@ class PinnedAllocator final : public Allocator {
   void release(void* block, size_t bytes) noexcept override;
 };
 
-// The device behind an index after all checks: driver, device, architecture, library versions.
-// Throws Error 300x.
+// The device behind an index after all checks: driver, device, architecture, library versions. Throws Error 300x.
 struct DeviceInfo {
   std::string name;
   int major = 0, minor = 0;
@@ -45,7 +45,7 @@ std::string describe(int index, const DeviceInfo& info);
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int index);
+  CudaBackend(int index, const BackendOptions& options);
   ~CudaBackend() override;
 
   Device device() const override { return {Device::Kind::cuda, index_}; }
@@ -71,6 +71,8 @@ class CudaBackend final : public Backend {
   bool supports(DType compute) const override;
 
   std::unique_ptr<Conv2dPlan> make_conv2d(const Conv2dSpec& spec) override;
+  std::vector<std::unique_ptr<Conv2dPlan>> make_conv2d_engines(const Conv2dSpec& spec,
+                                                               PassKind pass) override;
   std::unique_ptr<MatmulPlan> make_matmul(const MatmulSpec& spec) override;
   std::unique_ptr<Pool2dPlan> make_pool2d(const Pool2dSpec& spec) override;
   std::unique_ptr<Pool2dPlan> make_adaptive_avg_pool2d(const AdaptiveAvgPool2dSpec& spec) override;
@@ -104,6 +106,8 @@ class CudaBackend final : public Backend {
   WeightCopies& copies() { return copies_; }
   // Number of the capture that is going on, or 0.
   uint64_t capture_number() const { return capturing_ ? captures_ : 0; }
+  // The plan that a convolution runs: saved, the fastest, or cuDNN's first, as the options say. Throws Error 3020.
+  CudnnPlan choose_engine(const Conv2dSpec& spec, PassKind pass);
   // Throws Error 3021 if the device does not compute in `type`.
   void require(DType type, const std::string& op) const;
 
@@ -111,6 +115,7 @@ class CudaBackend final : public Backend {
   void activate() const;
 
   int index_;
+  BackendOptions options_;
   DeviceInfo info_;
   DeviceAllocator allocator_;
   PinnedAllocator pinned_;

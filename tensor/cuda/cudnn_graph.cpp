@@ -24,35 +24,23 @@ struct Attributes {
   cudnnBackendAttributeName_t x, w, y, convolution, alpha, beta;
 };
 
-Attributes attributes_of(PassKind pass) {
-  switch (pass) {
-    case PassKind::forward:
-      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
-    case PassKind::backward_data:
-      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
-    case PassKind::backward_weights:
-      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
-  }
-  FT_CHECK(false, "unknown pass");
-}
+constexpr Attributes kAttributes[] = {  // by pass
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+    {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA}};
 
 }  // namespace
 
@@ -74,6 +62,8 @@ GraphBuilder::Id GraphBuilder::tensor(const Dims& dims, cudnnDataType_t type, bo
 }
 
 GraphBuilder::Id GraphBuilder::stored(const Dims& dims, DType type) {
+  stored_bytes_.push_back(static_cast<size_t>(dims[0] * dims[1] * dims[2] * dims[3]) *
+                          size_of(type));
   return tensor(dims, cudnn_type(type), false);
 }
 
@@ -94,7 +84,7 @@ void GraphBuilder::convolution(PassKind pass, Id x, Id w, Id y,
   c.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, std::span<const int64_t>(geometry.pad));
   c.finalize("convolution");
 
-  const Attributes a = attributes_of(pass);
+  const Attributes& a = kAttributes[static_cast<size_t>(pass)];
   Descriptor op(a.type);
   op.set(a.x, tensors_[x]);
   op.set(a.w, tensors_[w]);
@@ -123,13 +113,12 @@ void GraphBuilder::pointwise(cudnnPointwiseMode_t mode, Id x, const Id* b, Id y)
 void GraphBuilder::add(Id a, Id b, Id y) { pointwise(CUDNN_POINTWISE_ADD, a, &b, y); }
 void GraphBuilder::relu(Id x, Id y) { pointwise(CUDNN_POINTWISE_RELU_FWD, x, nullptr, y); }
 
-CudnnPlan GraphBuilder::build(const PlanTarget& target, const EngineRules& rules,
-                              const std::string& what) {
+Descriptor GraphBuilder::finish(const PlanTarget& target) const {
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   target.put_in_graph(graph);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, std::span<const Descriptor>(operations_));
   graph.finalize("operation graph");
-  return choose_plan(target, graph, rules, what);
+  return graph;
 }
 
 }  // namespace ft::cuda

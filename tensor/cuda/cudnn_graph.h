@@ -1,6 +1,5 @@
-// Operation graphs of cuDNN, built op by op, then turned into an execution plan.
-// Activations are NHWC: dimensions are given as N,C,H,W (K,C/G,R,S for weights), strides put C
-// last.
+// Operation graphs of cuDNN, built op by op, then turned into an execution plan. Activations are NHWC: dimensions are
+// given as N,C,H,W (K,C/G,R,S for weights), strides put C last.
 #pragma once
 
 #include <array>
@@ -26,20 +25,21 @@ class GraphBuilder {
   Id stored(const Dims& dims, DType type);
   // A tensor that lives only between two fused ops, in f32.
   Id inner(const Dims& dims);
-  // forward: x, w -> y. backward_data: w, y as dy -> x as dx. backward_weights: x, y as dy -> w as
-  // dw.
+  // forward: x, w -> y. backward_data: w, y as dy -> x as dx. backward_weights: x, y as dy -> w as dw.
   void convolution(PassKind pass, Id x, Id w, Id y, const ConvolutionGeometry& geometry);
   void add(Id a, Id b, Id y);  // y = a + b; b may be {1,C,1,1}
   void relu(Id x, Id y);
 
-  // Throws Error 3020 if cuDNN has no engine within the rules; `what` names the graph.
-  CudnnPlan build(const PlanTarget& target, const EngineRules& rules, const std::string& what);
+  // The graph, finalized, for choose_plan(); used while this lives.
+  Descriptor finish(const PlanTarget& target) const;
+  const std::vector<size_t>& stored_bytes() const { return stored_bytes_; }
 
  private:
   Id tensor(const Dims& dims, cudnnDataType_t type, bool is_virtual);
   void pointwise(cudnnPointwiseMode_t mode, Id x, const Id* b, Id y);
 
   std::vector<Descriptor> tensors_, operations_;
+  std::vector<size_t> stored_bytes_;
   int64_t last_stored_id_ = 0, last_inner_id_ = 0;  // inner ones count downwards
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "tensor/error.h"
 
@@ -32,31 +33,21 @@ struct Engine {
       if (note == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) runtime_compiled = true;
   }
 
-  // Rounding beyond that of the data's own type is never taken: inputs cast down, sums kept in 16
-  // bit, and the large Winograd tiles, whose transforms lose two to three digits.
+  // Rounding beyond that of the data's own type is never taken: inputs cast down, sums kept in 16 bit, and the large
+  // Winograd tiles, whose transforms lose two to three digits.
   void read(cudnnBackendNumericalNote_t note) {
-    switch (note) {
-      case CUDNN_NUMERICAL_NOTE_TENSOR_CORE:
-        tensor_cores = true;
-        break;
-      case CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC:
-        deterministic = false;
-        break;
-      case CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS:
-      case CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION:
-      case CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4:
-      case CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6:
-      case CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13:
-        rounds_more = true;
-        break;
-      default:
-        break;
-    }
+    constexpr cudnnBackendNumericalNote_t kRoundsMore[] = {
+        CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
+        CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4, CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6,
+        CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13};
+    tensor_cores |= note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
+    deterministic &= note != CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
+    rounds_more |= std::ranges::find(kRoundsMore, note) != std::end(kRoundsMore);
   }
 
   std::string describe() const {
-    return fmt::format("cudnn:{}{}{}{}", id, tensor_cores ? " tensor-core" : "",
-                       deterministic ? "" : " nondeterministic",
+    return fmt::format("cudnn:{}{}{}{}{}", id, tensor_cores ? " tensor-core" : "",
+                       deterministic ? "" : " nondeterministic", rounds_more ? " less-precise" : "",
                        runtime_compiled ? " runtime-compiled" : "");
   }
 };
@@ -71,12 +62,11 @@ bool allowed(const Engine& engine, const EngineRules& rules, Refusals& refused) 
   ++refused.offered;
   if (rules.deterministic && !engine.deterministic) return ++refused.nondeterministic, false;
   if (!rules.tensor_cores && engine.tensor_cores) return ++refused.tensor_cores, false;
-  if (engine.rounds_more) return ++refused.rounds_more, false;
+  if (!rules.rounds_more && engine.rounds_more) return ++refused.rounds_more, false;
   return true;
 }
 
-// The engine configurations that one mode of the heuristics proposes, best first; none if it has
-// nothing to say.
+// The engine configurations that one mode of the heuristics proposes, best first; none if it has nothing to say.
 std::vector<Descriptor> proposals(const PlanTarget& target, const Descriptor& graph,
                                   cudnnBackendHeurMode_t mode) {
   Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
@@ -101,10 +91,13 @@ std::vector<Descriptor> proposals(const PlanTarget& target, const Descriptor& gr
   return configs;
 }
 
-// The first acceptable plan that one mode of the heuristics leads to.
-std::optional<CudnnPlan> first_plan(const PlanTarget& target, const Descriptor& graph,
-                                    cudnnBackendHeurMode_t mode, const EngineRules& rules,
-                                    Refusals& refused) {
+constexpr cudnnBackendHeurMode_t kModes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,
+                                             CUDNN_HEUR_MODE_FALLBACK};
+
+// Calls take(plan, engine) for the acceptable plans that one mode of the heuristics leads to, until it returns true.
+template <class Take>
+bool each_plan(const PlanTarget& target, const Descriptor& graph, cudnnBackendHeurMode_t mode,
+               const EngineRules& rules, Refusals& refused, const Take& take) {
   for (const Descriptor& config : proposals(target, graph, mode)) {
     const Engine engine(config);
     if (!allowed(engine, rules, refused)) continue;
@@ -116,13 +109,20 @@ std::optional<CudnnPlan> first_plan(const PlanTarget& target, const Descriptor& 
       continue;
     }
     CudnnPlan done(std::move(plan), engine.describe(), engine.deterministic);
-    if (done.workspace_bytes() <= rules.workspace_limit) return done;
-    ++refused.workspace;
+    if (done.workspace_bytes() > rules.workspace_limit)
+      ++refused.workspace;
+    else if (take(std::move(done), engine.id))
+      return true;
   }
-  return std::nullopt;
+  return false;
 }
 
 }  // namespace
+
+std::string cudnn_name() {
+  const size_t version = cudnnGetVersion();
+  return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
 
 Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
   FT_CUDNN(cudnnBackendCreateDescriptor(type, handle_.receive()));
@@ -149,6 +149,13 @@ size_t Descriptor::get_raw(cudnnBackendAttributeName_t name, cudnnBackendAttribu
   const cudnnStatus_t status =
       cudnnBackendGetAttribute(handle_.get(), name, type, room, &count, values);
   return status == CUDNN_STATUS_SUCCESS ? static_cast<size_t>(std::min(count, room)) : 0;
+}
+
+std::string Descriptor::text(cudnnBackendAttributeName_t name) const {
+  int64_t bytes = 0;
+  cudnnBackendGetAttribute(handle_.get(), name, CUDNN_TYPE_CHAR, 0, &bytes, nullptr);
+  const std::vector<char> text = list<char>(name, bytes);
+  return {text.begin(), std::ranges::find(text, '\0')};
 }
 
 void Descriptor::finalize(const char* what) {
@@ -215,18 +222,48 @@ void CudnnPlan::execute(cudnnHandle_t handle, std::span<void* const> data, void*
 CudnnPlan choose_plan(const PlanTarget& target, const Descriptor& graph, const EngineRules& rules,
                       const std::string& what) {
   Refusals refused;
-  for (auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK})
-    if (auto plan = first_plan(target, graph, mode, rules, refused)) return std::move(*plan);
-  const size_t version = cudnnGetVersion();
-  throw Error(
-      3020, what,
-      fmt::format("cuDNN {}.{}.{} has no engine for it: {} offered, {} not deterministic, {} on "
-                  "tensor cores, {} "
-                  "less precise, {} above {} MiB of workspace, {} failed",
-                  version / 10000, version / 100 % 100, version % 100, refused.offered,
-                  refused.nondeterministic, refused.tensor_cores, refused.rounds_more,
-                  refused.workspace, rules.workspace_limit >> 20, refused.failed),
-      "use another --precision, a smaller --batch or --micro-batch, or --device cpu");
+  std::optional<CudnnPlan> first;
+  const auto take = [&](CudnnPlan plan, int64_t) { return first.emplace(std::move(plan)), true; };
+  for (auto mode : kModes)
+    if (each_plan(target, graph, mode, rules, refused, take)) return std::move(*first);
+  throw Error(3020, what,
+              fmt::format("{} has no engine for it: {} offered, {} not deterministic, {} on "
+                          "tensor cores, {} "
+                          "less precise, {} above {} MiB of workspace, {} failed",
+                          cudnn_name(), refused.offered, refused.nondeterministic,
+                          refused.tensor_cores, refused.rounds_more, refused.workspace,
+                          rules.workspace_limit >> 20, refused.failed),
+              "use another --precision, a smaller --batch or --micro-batch, or --device cpu");
+}
+
+// Modes propose the same engines again; each mode has its own settings of them.
+std::vector<CudnnPlan> all_plans(const PlanTarget& target, const Descriptor& graph,
+                                 const EngineRules& rules) {
+  Refusals refused;
+  std::vector<CudnnPlan> plans;
+  std::set<int64_t> known, met;
+  for (auto mode : kModes) {
+    known = met;
+    each_plan(target, graph, mode, rules, refused, [&](CudnnPlan plan, int64_t engine) {
+      if (!known.contains(engine)) plans.push_back(std::move(plan));
+      met.insert(engine);
+      return false;
+    });
+  }
+  return plans;
+}
+
+SavedPlan CudnnPlan::saved() const {
+  return {description_, workspace_bytes_, deterministic_,
+          plan_.text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION)};
+}
+
+CudnnPlan load_plan(const PlanTarget& target, const SavedPlan& saved) {
+  Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  target.put_in_plan(plan);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, std::span<const char>(saved.text));
+  plan.finalize("saved plan");
+  return CudnnPlan(std::move(plan), saved.engine, saved.deterministic);
 }
 
 }  // namespace ft::cuda

@@ -1,6 +1,6 @@
-// A thin layer over cuDNN's graph API: descriptors that own themselves, and an execution plan
-// chosen among the engines that cuDNN offers for an operation graph (cudnn_graph.h builds those).
-// Only what this project needs. A plan belongs to one thread at a time. Choosing one needs no GPU:
+// A thin layer over cuDNN's graph API: descriptors that own themselves, and an execution plan chosen among the
+// engines that cuDNN offers for an operation graph (cudnn_graph.h builds those). Only what this project needs. A plan
+// belongs to one thread at a time. Choosing one needs no GPU:
 // see PlanTarget.
 #pragma once
 
@@ -13,11 +13,15 @@
 #include "tensor/cuda/handles.h"
 #include "tensor/cuda/sizes.h"
 #include "tensor/ops/plan.h"
+#include "tensor/plan_store.h"
 
 namespace ft::cuda {
 
+std::string cudnn_name();  // "cuDNN 9.19.0"
+
 // How a C++ type is announced to cudnnBackendSetAttribute; the pointer only carries the type.
 inline auto attribute_type(const int64_t*) { return CUDNN_TYPE_INT64; }
+inline auto attribute_type(const int32_t*) { return CUDNN_TYPE_INT32; }
 inline auto attribute_type(const float*) { return CUDNN_TYPE_FLOAT; }
 inline auto attribute_type(const bool*) { return CUDNN_TYPE_BOOLEAN; }
 inline auto attribute_type(const char*) { return CUDNN_TYPE_CHAR; }
@@ -56,6 +60,7 @@ class Descriptor {
         get_raw(name, attribute_type(static_cast<const T*>(nullptr)), room, values.data()));
     return values;
   }
+  std::string text(cudnnBackendAttributeName_t name) const;  // empty if it is not there
   // `what` names the descriptor in the error.
   void finalize(const char* what);
   bool try_finalize();  // false: cuDNN refuses
@@ -68,9 +73,9 @@ class Descriptor {
   UniqueHandle<cudnnBackendDescriptor_t, cudnnBackendDestroyDescriptor> handle_;
 };
 
-// The GPU that plans are made for: one that is here (a handle), or one that is only described (JSON
-// with the fields of cuDNN's device properties). Plans for a described GPU tell everything but
-// cannot be run. cuDNN offers its runtime-compiled engines only where a libcuda.so.1 is loaded.
+// The GPU that plans are made for: one that is here (a handle), or one that is only described (JSON with the fields
+// of cuDNN's device properties). Plans for a described GPU tell everything but cannot be run. cuDNN offers its
+// runtime-compiled engines only where a libcuda.so.1 is loaded.
 class PlanTarget {
  public:
   explicit PlanTarget(cudnnHandle_t handle) : handle_(handle) {}
@@ -89,6 +94,7 @@ class PlanTarget {
 struct EngineRules {
   bool deterministic = true;
   bool tensor_cores = true;  // false for f32 without TF32
+  bool rounds_more = false;  // true: also those that round more than the data's own type
   size_t workspace_limit = kConvolutionWorkspace;
 };
 EngineRules rules_for(const NumericsPolicy& numerics);
@@ -101,9 +107,10 @@ class CudnnPlan {
   size_t workspace_bytes() const { return workspace_bytes_; }
   const std::string& describe() const { return description_; }  // "cudnn:47 tensor-core"
   bool deterministic() const { return deterministic_; }
-  // `data`: device pointers of the graph's stored tensors in the order in which they were added.
-  // The work goes to the handle's stream. Descriptors are remade only when a pointer differs from
-  // the last run's.
+  // For load_plan() with the same version of cuDNN, on the same kind of GPU.
+  SavedPlan saved() const;
+  // `data`: device pointers of the graph's stored tensors in the order in which they were added. The work goes to the
+  // handle's stream. Descriptors are remade only when a pointer differs from the last run's.
   void execute(cudnnHandle_t handle, std::span<void* const> data, void* workspace);
 
  private:
@@ -114,10 +121,14 @@ class CudnnPlan {
   bool deterministic_;
 };
 
-// The first engine in the order of cuDNN's heuristics that obeys the rules, for a finalized
-// operation graph. Throws Error 3020, with `what` and how many engines were refused for what, if
-// there is none.
+// The first engine in the order of cuDNN's heuristics that obeys the rules, for a finalized operation graph. Throws
+// Error 3020, with `what` and how many engines were refused for what, if there is none.
 CudnnPlan choose_plan(const PlanTarget& target, const Descriptor& graph, const EngineRules& rules,
                       const std::string& what);
+// All of them, in that order; none is no error.
+std::vector<CudnnPlan> all_plans(const PlanTarget& target, const Descriptor& graph,
+                                 const EngineRules& rules);
+// Throws Error 3031 if cuDNN does not take it.
+CudnnPlan load_plan(const PlanTarget& target, const SavedPlan& saved);
 
 }  // namespace ft::cuda

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "tensor/cuda/cuda.h"
+#include "tensor/cuda/cudnn_plan.h"
 #include "tensor/cuda/kernels.h"
 
 namespace ft::cuda {
@@ -82,11 +83,9 @@ DeviceInfo check_device(int index) {
 }
 
 std::string describe(int index, const DeviceInfo& info) {
-  const size_t cudnn = cudnnGetVersion();
-  return fmt::format("cuda:{} ({}, sm_{}{}, {} GiB, CUDA {}, driver for CUDA {}, cuDNN {}.{}.{})",
-                     index, info.name, info.major, info.minor, info.memory_bytes >> 30,
-                     cuda_version(CUDART_VERSION), cuda_version(info.driver_version), cudnn / 10000,
-                     cudnn / 100 % 100, cudnn % 100);
+  return fmt::format("cuda:{} ({}, sm_{}{}, {} GiB, CUDA {}, driver for CUDA {}, {})", index,
+                     info.name, info.major, info.minor, info.memory_bytes >> 30,
+                     cuda_version(CUDART_VERSION), cuda_version(info.driver_version), cudnn_name());
 }
 
 }  // namespace ft::cuda

@@ -1,16 +1,16 @@
 // Dropout: masks that depend on where an element lies logically and on nothing else.
 #include <cmath>
 
+#include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
-#include "tensor/cuda/kernels.h"
 #include "tensor/cuda/launch.cuh"
 #include "tensor/cuda/philox.cuh"
 
 namespace ft::cuda {
 namespace {
 
-// Four neighbouring logical elements of a sample an item: they share a block of random numbers.
-// uniform() >= p is (bits >> 8) >= threshold with threshold = ceil(p * 2^24), exactly.
+// Four neighbouring logical elements of a sample an item: they share a block of random numbers. uniform() >= p is
+// (bits >> 8) >= threshold with threshold = ceil(p * 2^24), exactly.
 template <class T>
 __global__ void dropout_kernel(const T* x, T* y, const uint64_t* __restrict__ state,
                                Placement place, int64_t samples, uint32_t node, uint32_t threshold,
@@ -34,8 +34,8 @@ __global__ void dropout_kernel(const T* x, T* y, const uint64_t* __restrict__ st
 
 }  // namespace
 
-void dropout(cudaStream_t s, const DropoutSpec& spec, const Tensor& x, const Tensor& state,
-             const Tensor& y) {
+void CudaBackend::dropout(StreamRef s, const DropoutSpec& spec, const Tensor& x,
+                          const Tensor& state, const Tensor& y) {
   FT_CHECK(spec.p >= 0 && spec.p < 1 && x.spec() == y.spec(),
            "dropout needs p in [0, 1) and equal specs");
   FT_CHECK(x.spec().padded_elements() == x.shape().elements(), "dropout takes no padded layouts");
@@ -44,7 +44,7 @@ void dropout(cudaStream_t s, const DropoutSpec& spec, const Tensor& x, const Ten
   const int64_t items = x.shape().n() * ((x.shape().per_sample() + 3) / 4);
   with_type(x.spec().dtype, [&](auto type) {
     using T = decltype(type);
-    launch(s, blocks_for(items), kBlock, dropout_kernel<T>, data_of<T>(x), data_of<T>(y),
+    launch(enter(s), blocks_for(items), kBlock, dropout_kernel<T>, data_of<T>(x), data_of<T>(y),
            data_of<uint64_t>(state), Placement(x.spec()), x.shape().n(), spec.node, threshold,
            static_cast<float>(1 / (1 - spec.p)));
   });

@@ -24,16 +24,14 @@ __host__ __device__ inline T from_float(float v) {
     return __float2bfloat16_rn(v);
 }
 
-// 16 bytes of elements: one load, one store. Tensors start at multiples of 16 bytes
-// (tensor/ops/plan.h).
+// 16 bytes of elements: one load, one store. Tensors start at multiples of 16 bytes (tensor/ops/plan.h).
 template <class T>
 struct alignas(16) Pack {
   static constexpr int kSize = 16 / sizeof(T);
   T v[kSize];
 };
 
-// V elements side by side, loaded and stored at once; V = Pack<T>::kSize where the extents allow
-// it, else 1.
+// V elements side by side, loaded and stored at once; V = Pack<T>::kSize where the extents allow it, else 1.
 template <class T, int V>
 struct alignas(V * sizeof(T)) Lanes {
   T v[V];
@@ -65,14 +63,12 @@ T* data_of(const Tensor& t) {
   return static_cast<T*>(t.data());
 }
 
-// An index split by a layout: element i of memory is logical (n,c,h,w). Channels from C on are
-// padding.
+// An index split by a layout: element i of memory is logical (n,c,h,w). Channels from C on are padding.
 struct Position {
   int64_t n, c, h, w;
 };
 
-// Where the elements of a tensor lie, for kernels: the rule of TensorSpec::offset in a form that a
-// GPU can use.
+// Where the elements of a tensor lie, for kernels: the rule of TensorSpec::offset in a form that a GPU can use.
 struct Placement {
   int64_t channels, height, width;  // logical C,H,W
   int64_t block;  // channels side by side in memory: 1 plain, C nhwc, 8 or 16 blocked

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -18,32 +20,22 @@ std::string place(std::string_view file, int line) {
 
 // The device itself failed: another node may do better.
 bool is_hardware_fault(cudaError_t status) {
-  switch (status) {
-    case cudaErrorECCUncorrectable:
-    case cudaErrorNvlinkUncorrectable:
-    case cudaErrorSystemNotReady:
-      return true;
-    default:
-      return false;
-  }
+  return status == cudaErrorECCUncorrectable || status == cudaErrorNvlinkUncorrectable ||
+         status == cudaErrorSystemNotReady;
 }
 
 // A kernel went wrong; the process can use the device no more (every later call repeats the error).
 bool is_kernel_fault(cudaError_t status) {
-  switch (status) {
-    case cudaErrorIllegalAddress:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorInvalidAddressSpace:
-    case cudaErrorIllegalInstruction:
-    case cudaErrorInvalidPc:
-    case cudaErrorHardwareStackError:
-    case cudaErrorAssert:
-    case cudaErrorLaunchTimeout:
-    case cudaErrorLaunchFailure:
-      return true;
-    default:
-      return false;
-  }
+  constexpr cudaError_t kFaults[] = {cudaErrorIllegalAddress,
+                                     cudaErrorMisalignedAddress,
+                                     cudaErrorInvalidAddressSpace,
+                                     cudaErrorIllegalInstruction,
+                                     cudaErrorInvalidPc,
+                                     cudaErrorHardwareStackError,
+                                     cudaErrorAssert,
+                                     cudaErrorLaunchTimeout,
+                                     cudaErrorLaunchFailure};
+  return std::ranges::find(kFaults, status) != std::end(kFaults);
 }
 
 void log(const char* name) noexcept {

@@ -1,8 +1,7 @@
-// Owning handles of the CUDA libraries, and the checks around their calls.
-// A handle is move-only and belongs to one backend or plan; a failing destroy is logged, never
-// thrown. FT_CUDA(call), FT_CUDNN(call), FT_CUBLAS(call) throw Error with the call's text, the
-// error's name, file and line; CUDA's sticky error is cleared, so that the next check does not
-// report it again.
+// Owning handles of the CUDA libraries, and the checks around their calls. A handle is move-only and belongs to one
+// backend or plan; a failing destroy is logged, never thrown. FT_CUDA(call), FT_CUDNN(call), FT_CUBLAS(call) throw
+// Error with the call's text, the error's name, file and line; CUDA's sticky error is cleared, so that the next check
+// does not report it again.
 #pragma once
 
 #include <cublasLt.h>

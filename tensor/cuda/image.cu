@@ -1,6 +1,6 @@
 // From u8 pixels to the first tensor of a network.
+#include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
-#include "tensor/cuda/kernels.h"
 #include "tensor/cuda/launch.cuh"
 
 namespace ft::cuda {
@@ -15,8 +15,8 @@ struct Normalization {
   }
 };
 
-// y[n,c,h,w] = (scale * pixel[n,h,w,c'] - mean[c]) / deviation[c]; one pixel an item. `in_memory`
-// channels lie side by side (1: planes); those from 3 on are padding.
+// y[n,c,h,w] = (scale * pixel[n,h,w,c'] - mean[c]) / deviation[c]; one pixel an item. `in_memory` channels lie side
+// by side (1: planes); those from 3 on are padding.
 template <class T, int in_memory>
 __global__ void normalize_kernel(const uint8_t* __restrict__ pixels, T* __restrict__ y,
                                  Normalization rule, int64_t count, int64_t plane) {
@@ -59,8 +59,8 @@ void normalize(cudaStream_t s, const Normalization& rule, const Tensor& pixels, 
 
 }  // namespace
 
-void normalize_image(cudaStream_t s, const NormalizeSpec& spec, const Tensor& pixels,
-                     const Tensor& y) {
+void CudaBackend::normalize_image(StreamRef s, const NormalizeSpec& spec, const Tensor& pixels,
+                                  const Tensor& y) {
   const Shape& shape = y.shape();
   FT_CHECK(shape.c() == 3 && pixels.shape() == (Shape{shape.n(), shape.h(), shape.w(), 3}),
            "pixels {N,H,W,3} against y {N,3,H,W}");
@@ -69,7 +69,8 @@ void normalize_image(cudaStream_t s, const NormalizeSpec& spec, const Tensor& pi
     rule.mean[c] = static_cast<float>(spec.mean[c]);
     rule.deviation[c] = static_cast<float>(spec.deviation[c]);
   }
-  with_type(y.spec().dtype, [&](auto type) { normalize<decltype(type)>(s, rule, pixels, y); });
+  with_type(y.spec().dtype,
+            [&](auto type) { normalize<decltype(type)>(enter(s), rule, pixels, y); });
 }
 
 }  // namespace ft::cuda

@@ -10,8 +10,8 @@
 
 namespace ft::cuda {
 
-// Queues kernel(args...) on `stream`; arguments are converted to the kernel's types. Throws Error
-// 303x if the launch is refused.
+// Queues kernel(args...) on `stream`; arguments are converted to the kernel's types. Throws Error 303x if the launch
+// is refused.
 template <class... P, class... A>
 void launch(cudaStream_t stream, dim3 grid, dim3 block, void (*kernel)(P...), A... args) {
   cudaLaunchConfig_t config{};
@@ -23,8 +23,7 @@ void launch(cudaStream_t stream, dim3 grid, dim3 block, void (*kernel)(P...), A.
 
 constexpr unsigned kBlock = 256;  // threads of an element-wise block
 
-// Blocks for `items` work items in a grid-stride loop: enough to fill any GPU, few enough to loop.
-// At least one.
+// Blocks for `items` work items in a grid-stride loop: enough to fill any GPU, few enough to loop. At least one.
 inline dim3 blocks_for(int64_t items) {
   constexpr int64_t kMost = 4096;
   return dim3(static_cast<unsigned>(std::clamp<int64_t>((items + kBlock - 1) / kBlock, 1, kMost)));

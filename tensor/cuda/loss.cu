@@ -1,7 +1,6 @@
-// Softmax cross-entropy: one block a sample; sums in f32 in an order that depends on the number of
-// classes alone.
+// Softmax cross-entropy: one block a sample; sums in f32 in an order that depends on the number of classes alone.
+#include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
-#include "tensor/cuda/kernels.h"
 #include "tensor/cuda/launch.cuh"
 #include "tensor/cuda/shared_array.cuh"
 
@@ -19,8 +18,7 @@ struct Sum {
   __device__ float operator()(float a, float b) const { return a + b; }
 };
 
-// All threads of a block get op over their values, combined as a tree. Op tells two uses of the
-// memory apart.
+// All threads of a block get op over their values, combined as a tree. Op tells two uses of the memory apart.
 template <class Op>
 __device__ float combine(float v, Op op) {
   float* values = shared_array<float, kThreads, Op>();
@@ -34,10 +32,9 @@ __device__ float combine(float v, Op op) {
   return values[0];
 }
 
-// top = max over c of logits[n,c];  total = sum over c of exp(logits[n,c] - top)
-// probability[n,c] = exp(logits[n,c] - top) / total
-// loss[n] = log(total) - (logits[n,label] - top), 0 where label is -1; a label that is no class
-// gives not-a-number
+// top = max over c of logits[n,c];  total = sum over c of exp(logits[n,c] - top) probability[n,c] = exp(logits[n,c] -
+// top) / total
+// loss[n] = log(total) - (logits[n,label] - top), 0 where label is -1; a label that is no class gives not-a-number
 __global__ void forward_kernel(const float* __restrict__ logits, const int32_t* __restrict__ labels,
                                float* __restrict__ loss, float* __restrict__ probability,
                                int64_t samples, int64_t classes) {
@@ -81,25 +78,27 @@ __global__ void halt_kernel(const float* __restrict__ x, int64_t count,
 
 }  // namespace
 
-void halt_unless_finite(cudaStream_t s, const Tensor& x, const Tensor& state) {
-  launch(s, 1, kThreads, halt_kernel, x.as<float>(), x.shape().elements(),
+void CudaBackend::halt_unless_finite(StreamRef s, const Tensor& x, const Tensor& state) {
+  launch(enter(s), 1, kThreads, halt_kernel, x.as<float>(), x.shape().elements(),
          data_of<uint64_t>(state) + 4);
 }
 
-void softmax_cross_entropy_forward(cudaStream_t s, const Tensor& logits, const Tensor& labels,
-                                   const Tensor& loss, const Tensor& probability) {
+void CudaBackend::softmax_cross_entropy_forward(StreamRef s, const Tensor& logits,
+                                                const Tensor& labels, const Tensor& loss,
+                                                const Tensor& probability) {
   const int64_t samples = logits.shape().n(), classes = logits.shape().per_sample();
   if (samples == 0) return;
   const dim3 grid(static_cast<unsigned>(std::min<int64_t>(samples, 4096)));
-  launch(s, grid, kThreads, forward_kernel, logits.as<float>(), labels.as<int32_t>(),
+  launch(enter(s), grid, kThreads, forward_kernel, logits.as<float>(), labels.as<int32_t>(),
          loss.as<float>(), probability.as<float>(), samples, classes);
 }
 
-void softmax_cross_entropy_backward(cudaStream_t s, const Tensor& probability, const Tensor& labels,
-                                    const Tensor& dloss, const Tensor& dlogits) {
+void CudaBackend::softmax_cross_entropy_backward(StreamRef s, const Tensor& probability,
+                                                 const Tensor& labels, const Tensor& dloss,
+                                                 const Tensor& dlogits) {
   const int64_t count = dlogits.shape().elements();
   if (count == 0) return;
-  launch(s, blocks_for(count), kBlock, backward_kernel, probability.as<float>(),
+  launch(enter(s), blocks_for(count), kBlock, backward_kernel, probability.as<float>(),
          labels.as<int32_t>(), dloss.as<float>(), dlogits.as<float>(), count,
          dlogits.shape().per_sample());
 }

@@ -41,8 +41,8 @@ __global__ void forward_kernel(const T* __restrict__ x, T* __restrict__ y, Rule 
 // dx[c] = dy[c] * scale[c]^-beta
 //         - 2 * alpha * beta / size * x[c] * sum over the window of c of dy[j] * x[j] *
 //         scale[j]^(-beta - 1)
-// A block works on kBlock elements in a row and shares the terms of the sum, those of half a window
-// on either side included. The windows of other pixels end where the channels do.
+// A block works on kBlock elements in a row and shares the terms of the sum, those of half a window on either side
+// included. The windows of other pixels end where the channels do.
 template <class T>
 __global__ void backward_kernel(const T* __restrict__ x, const T* __restrict__ dy,
                                 T* __restrict__ dx, Rule rule, int64_t count) {

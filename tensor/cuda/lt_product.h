@@ -1,6 +1,5 @@
-// One matrix product of cuBLASLt for fixed shapes: descriptors and algorithm are settled once,
-// running it only queues it. Matrices are column-major, as in BLAS. Reproducible: the algorithm is
-// fixed and split sums go through f32.
+// One matrix product of cuBLASLt for fixed shapes: descriptors and algorithm are settled once, running it only queues
+// it. Matrices are column-major, as in BLAS. Reproducible: the algorithm is fixed and split sums go through f32.
 #pragma once
 
 #include <string>

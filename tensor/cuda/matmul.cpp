@@ -1,9 +1,9 @@
-// The fully connected layer on cuBLASLt. Rows of x, y and w are the columns of BLAS, so that y^T =
-// w x^T, dx^T = w^T dy^T and dw^T = x^T dy.
+// The fully connected layer on cuBLASLt. Rows of x, y and w are the columns of BLAS, so that y^T = w x^T, dx^T = w^T
+// dy^T and dw^T = x^T dy.
 //
-// A sample of a 4-D x is read in the order C,H,W. Where it lies as H,W,C it is x that is reordered,
-// not w: x and dx are smaller (AlexNet's fc6 at batch 256: 9 MB in f32 against 151 MB of w, whose
-// copy would be remade and whose gradient would be permuted back in every step).
+// A sample of a 4-D x is read in the order C,H,W. Where it lies as H,W,C it is x that is reordered, not w: x and dx
+// are smaller (AlexNet's fc6 at batch 256: 9 MB in f32 against 151 MB of w, whose copy would be remade and whose
+// gradient would be permuted back in every step).
 #include "tensor/ops/matmul.h"
 
 #include <algorithm>
@@ -40,8 +40,7 @@ class CudaMatmul final : public MatmulPlan {
   std::optional<LtProduct>& product(PassKind pass) { return products_[static_cast<size_t>(pass)]; }
   void run(StreamRef s, PassKind pass, const void* a, const void* b, const void* bias, void* d,
            Scratch& scratch);
-  // The elements of `t` in the form `wanted`: its own memory where it has that form, else a copy in
-  // `scratch`.
+  // The elements of `t` in the form `wanted`: its own memory where it has that form, else a copy in `scratch`.
   void* in_form(cudaStream_t s, const Tensor& t, const TensorSpec& wanted, Scratch& scratch) const;
 
   CudaBackend& backend_;

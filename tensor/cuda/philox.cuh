@@ -1,5 +1,5 @@
-// The random numbers of tensor/rng.h inside kernels: the same function, bit for bit.
-// Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox4x32-10).
+// The random numbers of tensor/rng.h inside kernels: the same function, bit for bit. Source: Salmon et al. 2011,
+// "Parallel random numbers: as easy as 1, 2, 3" (Philox4x32-10).
 #pragma once
 
 #include <cstdint>

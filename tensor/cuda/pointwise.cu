@@ -1,5 +1,6 @@
-// Element-wise ops and conversion. Memory-bound: 16 bytes a load and store, one pass. Outputs may
-// be the memory of an input, so nothing here is __restrict__.
+// Element-wise ops and conversion. Memory-bound: 16 bytes a load and store, one pass. Outputs may be the memory of an
+// input, so nothing here is __restrict__.
+#include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
 #include "tensor/cuda/kernels.h"
 #include "tensor/cuda/launch.cuh"
@@ -114,15 +115,17 @@ void convert(cudaStream_t s, const Tensor& x, const Tensor& y) {
   });
 }
 
-void add(cudaStream_t s, const Tensor& a, const Tensor& b, const Tensor& y) {
-  map(s, Add{}, y, a, b);
+void CudaBackend::add(StreamRef s, const Tensor& a, const Tensor& b, const Tensor& y) {
+  map(enter(s), Add{}, y, a, b);
 }
 
-void relu_forward(cudaStream_t s, const Tensor& x, const Tensor& y) { map(s, ReluForward{}, y, x); }
+void CudaBackend::relu_forward(StreamRef s, const Tensor& x, const Tensor& y) {
+  map(enter(s), ReluForward{}, y, x);
+}
 
 // dx = dy where y > 0, else 0.
-void relu_backward(cudaStream_t s, const Tensor& y, const Tensor& dy, const Tensor& dx) {
-  map(s, ReluBackward{}, dx, y, dy);
+void CudaBackend::relu_backward(StreamRef s, const Tensor& y, const Tensor& dy, const Tensor& dx) {
+  map(enter(s), ReluBackward{}, dx, y, dy);
 }
 
 }  // namespace ft::cuda

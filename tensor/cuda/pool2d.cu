@@ -1,6 +1,5 @@
-// Pooling in NHWC: one thread for a few neighbouring channels of one output (forward) or one input
-// (backward). The backward pass gathers from the outputs that cover an input, so that it needs no
-// atomics.
+// Pooling in NHWC: one thread for a few neighbouring channels of one output (forward) or one input (backward). The
+// backward pass gathers from the outputs that cover an input, so that it needs no atomics.
 #include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
 #include "tensor/cuda/launch.cuh"
@@ -13,9 +12,9 @@ struct Range {
   int64_t first, end;
 };
 
-// One axis of a pooling: which inputs an output covers, and which outputs cover an input.
-// Windows:  output p covers p*stride - pad ... p*stride - pad + size - 1, cut at the borders.
-// Adaptive: output p covers floor(p*H/P) ... ceil((p+1)*H/P) - 1.
+// One axis of a pooling: which inputs an output covers, and which outputs cover an input. Windows:  output p covers
+// p*stride - pad ... p*stride - pad + size - 1, cut at the borders. Adaptive: output p covers floor(p*H/P) ...
+// ceil((p+1)*H/P) - 1.
 struct Axis {
   int64_t in, out, size = 0, stride = 0, pad = 0;  // size 0: adaptive
 
@@ -61,8 +60,7 @@ struct Item {
   }
 };
 
-// The first maximum in row-major order wins, and not-a-number beats every number. index: which tap
-// of the window.
+// The first maximum in row-major order wins, and not-a-number beats every number. index: which tap of the window.
 template <class T, int V>
 __global__ void max_forward_kernel(const T* __restrict__ x, T* __restrict__ y,
                                    uint8_t* __restrict__ index, Geometry g, int64_t items) {

@@ -1,5 +1,4 @@
-// Parts of a pass's workspace: planned at setup by adding up sizes, found again while running in
-// the same order.
+// Parts of a pass's workspace: planned at setup by adding up sizes, found again while running in the same order.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +9,7 @@
 
 namespace ft::cuda {
 
-// Parts start at multiples of kAlignment, whatever the workspace starts at: the vendors' kernels
-// want 256 bytes.
+// Parts start at multiples of kAlignment, whatever the workspace starts at: the vendors' kernels want 256 bytes.
 class Scratch {
  public:
   // Counts only.

@@ -1,5 +1,5 @@
-// How much memory the plans of this backend take, as functions of their specs alone: the plans themselves ask here, and
-// so does whoever plans for a GPU that is not there. Pure functions; no CUDA header.
+// How much memory the plans of this backend take, as functions of their specs alone: the plans themselves ask here,
+// and so does whoever plans for a GPU that is not there. Pure functions; no CUDA header.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,8 @@ inline size_t column_sum_bytes(int64_t rows, int64_t columns) {
   return band_bytes(rows, columns, 1);
 }
 
-// Batch-norm: mean and 1/deviation of each channel; a mask, one byte an element, where the sign of
-// y cannot be found again from x.
+// Batch-norm: mean and 1/deviation of each channel; a mask, one byte an element, where the sign of y cannot be found
+// again from x.
 inline bool has_mask(const BatchNorm2dSpec& spec) {
   return spec.relu && spec.add_residual && spec.passes.any_backward();
 }
@@ -51,8 +51,7 @@ inline size_t workspace_bytes(const BatchNorm2dSpec& spec) {
 // Max-pooling: which tap of its window was the maximum, one byte an output.
 inline size_t max_pool_aux_bytes(const Shape& y) { return static_cast<size_t>(y.elements()); }
 
-// The most workspace that a convolution may ask for, and a matrix product (what cuBLAS itself takes
-// on Hopper).
+// The most workspace that a convolution may ask for, and a matrix product (what cuBLAS itself takes on Hopper).
 constexpr size_t kConvolutionWorkspace = size_t{256} << 20, kProductWorkspace = size_t{32} << 20;
 
 // Bytes of a copy of `t` in form `wanted`, which a product reads; 0 where t itself has it.

@@ -1,6 +1,6 @@
 // The SGD update: one kernel over a flat range of parameters.
+#include "tensor/cuda/cuda.h"
 #include "tensor/cuda/elements.cuh"
-#include "tensor/cuda/kernels.h"
 #include "tensor/cuda/launch.cuh"
 
 namespace ft::cuda {
@@ -50,8 +50,8 @@ __global__ void sgd_kernel(SgdFactors factors, const double* __restrict__ base_r
 
 }  // namespace
 
-void sgd_update(cudaStream_t s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
-                const Tensor& v, const Tensor& w) {
+void CudaBackend::sgd_update(StreamRef s, const SgdSpec& spec, const Tensor& g, const Tensor& state,
+                             const Tensor& v, const Tensor& w) {
   const int64_t count = w.shape().elements();
   FT_CHECK(g.shape().elements() == count && v.shape().elements() == count,
            "the update needs ranges of equal length");
@@ -60,7 +60,7 @@ void sgd_update(cudaStream_t s, const SgdSpec& spec, const Tensor& g, const Tens
                            spec.rate_factor};
   const auto kernel = spec.rule == SgdSpec::Rule::caffe ? sgd_kernel<SgdSpec::Rule::caffe>
                                                         : sgd_kernel<SgdSpec::Rule::pytorch>;
-  launch(s, blocks_for(count / Pack<float>::kSize), kBlock, kernel, factors,
+  launch(enter(s), blocks_for(count / Pack<float>::kSize), kBlock, kernel, factors,
          data_of<double>(state) + 3, data_of<uint64_t>(state) + 4, g.as<float>(), v.as<float>(),
          w.as<float>(), count);
 }

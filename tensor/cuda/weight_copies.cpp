@@ -21,8 +21,8 @@ std::shared_ptr<WeightCopy> WeightCopies::find(const Tensor& master, const Tenso
 }
 
 // A copy that is made while capturing exists only once the graph runs, and then anew each time:
-// nothing outside of the graph may count on it, and of weights that train nothing inside may count
-// on what was there before.
+// nothing outside of the graph may count on it, and of weights that train nothing inside may count on what was there
+// before.
 void* WeightReader::get(cudaStream_t s, const Tensor& master, uint64_t version, uint64_t capture) {
   FT_CHECK(master.shape() == wanted_.shape,
            "weights " + master.spec().str() + ", expected " + wanted_.str());

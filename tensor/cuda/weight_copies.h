@@ -1,7 +1,6 @@
-// Weights in the type and layout that a kernel wants. The master is f32; a copy (16 bits, or with
-// padded channels) is made once while the weights are frozen and again after each update when they
-// train, and is shared by all plans that want the same form of the same weights: those of training
-// and of evaluation.
+// Weights in the type and layout that a kernel wants. The master is f32; a copy (16 bits, or with padded channels) is
+// made once while the weights are frozen and again after each update when they train, and is shared by all plans that
+// want the same form of the same weights: those of training and of evaluation.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -13,8 +12,8 @@
 
 namespace ft::cuda {
 
-// One copy. Known by the address of its master: while a plan holds the copy, that address stands
-// for these weights, and their version moves whenever a value changes.
+// One copy. Known by the address of its master: while a plan holds the copy, that address stands for these weights,
+// and their version moves whenever a value changes.
 struct WeightCopy {
   const void* master = nullptr;
   bool valid = false;
@@ -39,13 +38,11 @@ class WeightCopies {
 class WeightReader {
  public:
   WeightReader() = default;
-  // `trains`: a step that is captured contains an update of these weights, so it must remake the
-  // copy.
+  // `trains`: a step that is captured contains an update of these weights, so it must remake the copy.
   WeightReader(WeightCopies& copies, const TensorSpec& wanted, bool trains)
       : copies_(&copies), wanted_(wanted), trains_(trains) {}
-  // The master itself if it has the wanted form, else the copy, remade on `s` where the version
-  // moved. `capture`: the number of the capture that is going on, or 0. Allocates when it meets
-  // `master` for the first time.
+  // The master itself if it has the wanted form, else the copy, remade on `s` where the version moved. `capture`: the
+  // number of the capture that is going on, or 0. Allocates when it meets `master` for the first time.
   void* get(cudaStream_t s, const Tensor& master, uint64_t version, uint64_t capture);
   // Of the copy, where the master is f32 in the layout `master`.
   size_t copy_bytes(Layout master) const { return cuda::copy_bytes(wanted_, master); }

@@ -40,6 +40,8 @@ class Plan {
   virtual size_t pass_workspace(PassKind) const { return workspace_bytes(); }
   // Memory that the plan itself keeps from its making on: packed and 16-bit copies of the weights.
   virtual size_t kept_bytes() const { return 0; }
+  // Whether a pass gives the same bytes every time.
+  virtual bool deterministic(PassKind) const { return true; }
   // Which algorithm a pass runs, in the vendor's words: "jit:avx512_core", "ref".
   virtual std::string describe(PassKind) const = 0;
 };

@@ -43,11 +43,11 @@ const PlanRow& row_of(const StepPlan& plan, const std::string& layer, const std:
 class InventedEngines final : public plan::EngineFinder {
  public:
   InventedEngines(size_t workspace, int64_t most) : workspace_(workspace), most_(most) {}
-  plan::Engine find(const Conv2dSpec& spec, PassKind) override {
+  plan::Engine find(const Conv2dSpec& spec, PassKind, bool) override {
     ++questions;
     const int64_t images = spec.x.shape.n();
     if (images > most_) return {{}, 0, true, "too many images"};
-    return {"cudnn:7", workspace_ * static_cast<size_t>(images), true, {}};
+    return {"cudnn:7", workspace_ * static_cast<size_t>(images), true};
   }
   std::string version() const override { return "invented"; }
   int questions = 0;
@@ -118,7 +118,7 @@ TEST(StepPlan, work_of_a_product_by_hand) {
   EXPECT_DOUBLE_EQ(row.work.flops, 2.0 * 3 * 4096 * 4096);
   EXPECT_DOUBLE_EQ(row.work.bytes, 2.0 * (2 * 3 * 4096 + 4096 * 4096) + 4.0 * 4096);
   EXPECT_EQ(row.work.algorithm, "cublaslt: algorithm chosen on the device");
-  EXPECT_EQ(row.workspace, 32 * kMiB + 256);
+  EXPECT_EQ(row.work.workspace, 32 * kMiB + 256);
 }
 
 // Weights and biases of torchvision's AlexNet for two classes, each on a multiple of 64 elements.
@@ -163,7 +163,7 @@ TEST(StepPlan, workspaces_of_engines_are_in_the_arena) {
   InventedEngines none(0, 100), some(10 * kMiB, 100);
   const MemoryPlan without = app::plan_step(alexnet(8), {&none, 0, true}, kPeaks).memory;
   const StepPlan plan = app::plan_step(alexnet(8), {&some, 0, true}, kPeaks);
-  EXPECT_EQ(row_of(plan, "features.3", "forward").workspace, 80 * kMiB + 256);
+  EXPECT_EQ(row_of(plan, "features.3", "forward").work.workspace, 80 * kMiB + 256);
   EXPECT_EQ(row_of(plan, "features.3", "forward").work.algorithm, "cudnn:7");
   EXPECT_EQ(plan.memory.largest_workspace, 80 * kMiB + 256);
   EXPECT_GT(plan.memory.arena, without.arena + 40 * kMiB);

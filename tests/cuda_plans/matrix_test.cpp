@@ -20,7 +20,7 @@ class Judge final : public plan::EngineFinder {
  public:
   explicit Judge(plan::EngineFinder& finder) : finder_(finder) {}
 
-  plan::Engine find(const Conv2dSpec& spec, PassKind pass) override {
+  plan::Engine find(const Conv2dSpec& spec, PassKind pass, bool) override {
     const plan::Engine engine = finder_.find(spec, pass);
     const bool strict = spec.numerics.compute == DType::f32 && !spec.numerics.tf32;
     if (engine.refused()) fault(spec, engine.refusal);

@@ -220,7 +220,7 @@ TEST(CudaPlan, no_engine_is_an_error_that_counts_the_refused_ones) {
     rules.tensor_cores = false;
     make_conv2d_plan(cuda::PlanTarget(description_of("h100")), spec, PassKind::forward, rules);
   });
-  EXPECT_TRUE(text.starts_with("conv2d forward bf16 {4,64,14,14} 64 of 3x3/1, relu: cuDNN"))
+  EXPECT_TRUE(text.starts_with("conv2d forward bf16 {4,64,14,14} 64 of 3x3/1+1, relu: cuDNN"))
       << text;
   EXPECT_NE(text.find("on tensor cores"), std::string::npos) << text;
 }

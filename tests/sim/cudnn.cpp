@@ -3,6 +3,7 @@
 #include <cudnn.h>
 
 #include <algorithm>
+#include <sstream>
 #include <stdexcept>
 
 #include "tests/sim/cudnn_graph.h"
@@ -50,19 +51,86 @@ cudnnStatus_t status_of(const Call& call) {
   return call.error() == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 
+// A saved plan: who wrote it, its engine, its graph.
+std::string saved_text(const CudnnDescriptor& plan) {
+  return "simulated " + std::to_string(cudnnGetVersion()) + " " + std::to_string(plan.engine) +
+         " " + plan.graph_text;
+}
+
+std::string load_saved(CudnnDescriptor& plan) {
+  const auto bytes = plan.all<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+  std::istringstream in(std::string(bytes.begin(), bytes.end()));
+  std::string who;
+  size_t version = 0;
+  if (!(in >> who >> version >> plan.engine) || who != "simulated" || version != cudnnGetVersion())
+    return "no plan of this cuDNN";
+  const auto graph = CudnnDescriptor::read(in);
+  if (!in) return "a plan that was cut";
+  std::ostringstream text;
+  graph->write(text);
+  plan.graph_text = text.str();
+  plan.graph = std::make_shared<const sim::Graph>(*graph);
+  sim::count("plans loaded");
+  return {};
+}
+
+// As the real one writes it; numbers of an H100.
+std::string device_text() {
+  return R"({"cudaDeviceId":0,"deviceVer":)" + std::to_string(10 * sim::settings().arch) +
+         R"(,"driverVer":13000,"maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64],)"
+         R"("regsPerBlock":65536,"multiProcessorCount":132,"warpSize":32,"maxSharedMemoryPerBlock":49152,)"
+         R"("maxSharedMemoryPerBlockOptin":232448,"reservedSharedMemoryPerBlock":1024,"maxRegistersPerSM":65536,)"
+         R"("maxCtasPerSM":32,"maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,"pciDeviceId":0,"isTccDriver":0,)"
+         R"("supportCoopLaunch":1,"totalGlobalMem":)" +
+         std::to_string(sim::settings().memory_bytes) +
+         R"(,"smClockRateKHz":1980000,"memClockRateKHz":2619000,"l2CacheSize":52428800,"deviceName":"simulated"})";
+}
+
+// Handle or description: one of them, and the same for the whole.
+std::string check_target(const CudnnDescriptor& d) {
+  if (d.type() == CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR)
+    return d.has(CUDNN_ATTR_DEVICEPROP_DEVICE_ID) !=
+                   d.has(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION)
+               ? ""
+               : "a device by its number or by its description";
+  if (d.type() == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)
+    return d.sub(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).has(CUDNN_ATTR_OPERATIONGRAPH_HANDLE) !=
+                   d.has(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP)
+               ? ""
+               : "heuristics for a handle or for a description";
+  if (d.type() == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)
+    return d.has(CUDNN_ATTR_EXECUTION_PLAN_HANDLE) != d.has(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP)
+               ? ""
+               : "a plan for a handle or for a description";
+  return {};
+}
+
 // What values of attributes mean, beyond being there.
 std::string understand(CudnnDescriptor& d) {
+  if (std::string why = check_target(d); !why.empty()) return why;
   try {
-    if (d.type() == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)
+    if (d.type() == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR) {
       d.graph = std::make_shared<const sim::Graph>(d);
+      std::ostringstream text;
+      d.write(text);
+      d.graph_text = text.str();
+    }
+    const bool is_plan = d.type() == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR;
+    if (is_plan && d.has(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION)) return load_saved(d);
   } catch (const std::runtime_error& e) {
     return e.what();
   }
-  if (d.type() == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)
+  if (d.type() == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR) {
     d.graph = d.sub(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).graph;
+    d.graph_text = d.sub(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH).graph_text;
+  }
   if (d.type() == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
+    if (!d.has(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG))
+      return "neither an engine configuration nor a saved plan";
+    sim::count("plans built");
     const CudnnDescriptor& config = d.sub(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
     d.graph = config.graph;
+    d.graph_text = config.graph_text;
     d.engine = config.engine;
   }
   for (auto name : {CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_ATTR_EXECUTION_PLAN_HANDLE})
@@ -80,6 +148,7 @@ cudnnStatus_t give_configurations(const CudnnDescriptor& heuristics, int64_t roo
     if (!config || config->type() != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)
       return refused("configurations go into descriptors of such");
     config->graph = heuristics.graph;
+    config->graph_text = heuristics.graph_text;
     config->engine = static_cast<int>(i);
     config->make_final();
   }
@@ -231,6 +300,10 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor,
   if (!d || !d->is_final()) return refused("an attribute is read before finalize");
   if (name == CUDNN_ATTR_ENGINEHEUR_RESULTS && type == CUDNN_TYPE_BACKEND_DESCRIPTOR)
     return give_configurations(*d, room, count, values);
+  if (name == CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION && type == CUDNN_TYPE_CHAR) {
+    const std::string text = device_text();
+    return give(std::vector<char>(text.begin(), text.end()), room, count, values);
+  }
   if (d->engine < 0) return refused("an attribute that cannot be read");
   if (name == CUDNN_ATTR_ENGINECFG_ENGINE && type == CUDNN_TYPE_BACKEND_DESCRIPTOR && room == 1) {
     const auto engine = sim::find_descriptor(*static_cast<cudnnBackendDescriptor_t*>(values));
@@ -240,6 +313,10 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor,
     engine->make_final();
     *count = 1;
     return CUDNN_STATUS_SUCCESS;
+  }
+  if (name == CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION && type == CUDNN_TYPE_CHAR) {
+    const std::string text = saved_text(*d);
+    return give(std::vector<char>(text.begin(), text.end()), room, count, values);
   }
   const Engine& engine = engines()[static_cast<size_t>(d->engine)];
   if (name == CUDNN_ATTR_ENGINE_GLOBAL_INDEX && type == CUDNN_TYPE_INT64)
@@ -258,7 +335,8 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   const Call call(__func__);
   if (status_of(call) != CUDNN_STATUS_SUCCESS) return status_of(call);
   const auto plan = sim::find_descriptor(plan_handle), pack = sim::find_descriptor(pack_handle);
-  if (!sim::is_handle(handle) || !plan || !pack || !plan->is_final() || !pack->is_final())
+  if (!sim::is_handle(handle) || !plan || !pack || !plan->has(CUDNN_ATTR_EXECUTION_PLAN_HANDLE) ||
+      !plan->is_final() || !pack->is_final())
     return refused("execute without a handle, a plan or a pack");
   const Engine& engine = engines()[static_cast<size_t>(plan->engine)];
   const auto workspace_bytes = static_cast<size_t>(engine.workspace);

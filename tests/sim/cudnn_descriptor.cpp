@@ -1,6 +1,9 @@
 // Attributes of cuDNN's descriptors.
 #include "tests/sim/cudnn_descriptor.h"
 
+#include <istream>
+#include <ostream>
+
 namespace sim {
 namespace {
 
@@ -21,6 +24,7 @@ constexpr auto kPointwiseOp = CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR;
 constexpr auto kGraph = CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR;
 constexpr auto kHeuristics = CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR;
 constexpr auto kPlan = CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR;
+constexpr auto kDevice = CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR;
 constexpr auto kPack = CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR;
 
 constexpr Rule kRules[] = {
@@ -61,12 +65,17 @@ constexpr Rule kRules[] = {
     {kPointwiseOp, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR},
     {kPointwiseOp, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, true},
     {kPointwiseOp, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR},
-    {kGraph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE},
+    {kDevice, CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, true},
+    {kDevice, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, true},
+    {kGraph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, true},
     {kGraph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR},
     {kHeuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR},
     {kHeuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE},
-    {kPlan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE},
-    {kPlan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR},
+    {kHeuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, true},
+    {kPlan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, true},
+    {kPlan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, true},
+    {kPlan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, true},
+    {kPlan, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, true},
     {kPack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64},
     {kPack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR},
     {kPack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR},
@@ -75,7 +84,8 @@ constexpr Rule kRules[] = {
 size_t size_of(cudnnBackendAttributeType_t type) {
   switch (type) {
     case CUDNN_TYPE_BOOLEAN:
-      return sizeof(bool);
+    case CUDNN_TYPE_CHAR:
+      return 1;
     case CUDNN_TYPE_INT64:
     case CUDNN_TYPE_VOID_PTR:
     case CUDNN_TYPE_HANDLE:
@@ -127,6 +137,48 @@ std::string CudnnDescriptor::finalize() {
   if (!known) return "descriptor " + std::to_string(type_) + " is not simulated";
   final_ = true;
   return {};
+}
+
+void CudnnDescriptor::write(std::ostream& out) const {
+  out << type_ << '\n';
+  for (const Rule& rule : kRules) {
+    if (rule.descriptor != type_ || !has(rule.name) || rule.type == CUDNN_TYPE_HANDLE) continue;
+    const bool subs = rule.type == CUDNN_TYPE_BACKEND_DESCRIPTOR;
+    const auto& bytes = attributes_.at(rule.name);
+    out << rule.name << ' ' << subs << ' ' << bytes.size();
+    if (!subs)
+      for (char byte : bytes) out << ' ' << static_cast<int>(byte);
+    out << '\n';
+    if (subs)
+      for (const CudnnDescriptor* sub : all<const CudnnDescriptor*>(rule.name)) sub->write(out);
+  }
+  out << "-1\n";
+}
+
+std::shared_ptr<CudnnDescriptor> CudnnDescriptor::read(std::istream& in) {
+  int type = 0;
+  in >> type;
+  auto d = std::make_shared<CudnnDescriptor>(static_cast<cudnnBackendDescriptorType_t>(type));
+  int name = -1;
+  while (in >> name && name >= 0) {
+    bool subs = false;
+    size_t size = 0;
+    in >> subs >> size;
+    std::vector<char>& bytes = d->attributes_[name];
+    for (size_t i = 0; in && i < size; i += subs ? sizeof(void*) : 1) {
+      if (subs) {
+        const CudnnDescriptor* const sub = d->kept_alive_.emplace_back(read(in)).get();
+        const char* const handle = reinterpret_cast<const char*>(&sub);
+        bytes.insert(bytes.end(), handle, handle + sizeof sub);
+      } else {
+        int byte = 0;
+        in >> byte;
+        bytes.push_back(static_cast<char>(byte));
+      }
+    }
+  }
+  d->make_final();
+  return d;
 }
 
 cudnnBackendDescriptor_t add_descriptor(cudnnBackendDescriptorType_t type) {

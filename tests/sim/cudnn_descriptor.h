@@ -6,6 +6,7 @@
 #include <cudnn.h>
 
 #include <cstring>
+#include <iosfwd>
 #include <map>
 #include <memory>
 #include <string>
@@ -50,6 +51,11 @@ class CudnnDescriptor {
   std::shared_ptr<const Graph> graph;
   int engine = -1;
   void make_final() { final_ = true; }
+
+  // Itself and all that was put into it, without handles, as text; and back.
+  void write(std::ostream& out) const;
+  static std::shared_ptr<CudnnDescriptor> read(std::istream& in);
+  std::string graph_text;  // the graph behind `graph`, so written
 
  private:
   cudnnBackendDescriptorType_t type_;

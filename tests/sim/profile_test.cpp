@@ -25,28 +25,30 @@ class SimulatedProfile : public testing::Test {
                                   "2",          "--peaks",      "1,1,1"};
     args.insert(args.end(), more.begin(), more.end());
     return run_process(FT_PROGRAM, args,
-                       {"FT_SIM=seed=1,counts=" + dir_ / "counts" + (sim.empty() ? "" : "," + sim),
+                       {"FT_SIM=seed=1,counts=" + file("counts") + (sim.empty() ? "" : "," + sim),
                         "NVTX_INJECTION64_PATH=" FT_SIM_FOLDER "/libft_sim_nvtx.so",
-                        "FT_NVTX_LOG=" + dir_ / "nvtx"});
+                        "FT_NVTX_LOG=" + file("nvtx")});
   }
 
   Json json_of(const std::vector<std::string>& more, const std::string& sim = "") {
-    std::vector<std::string> args{"--steps", "1", "--json", dir_ / "p.json"};
+    std::vector<std::string> args{"--steps", "1", "--json", file("p.json")};
     args.insert(args.end(), more.begin(), more.end());
     const ProcessResult r = profile(args, sim);
     EXPECT_EQ(r.status, 0) << r.err;
-    return r.status == 0 ? Json::parse(read_file(dir_ / "p.json")) : Json();
+    return r.status == 0 ? Json::parse(read_file(file("p.json"))) : Json();
   }
 
   // How often the device was called, by name.
   std::map<std::string, int64_t> counts() const {
     std::map<std::string, int64_t> all;
-    std::ifstream file(dir_ / "counts");
+    std::ifstream stream(file("counts"));
     int64_t number = 0;
-    for (std::string name; file >> number && std::getline(file >> std::ws, name);)
+    for (std::string name; stream >> number && std::getline(stream >> std::ws, name);)
       all[name] = number;
     return all;
   }
+
+  std::string file(const char* name) const { return (dir_ / name).string(); }
 
   TempDir dir_;
 };
@@ -97,14 +99,14 @@ TEST_F(SimulatedProfile, the_host_waits_once_a_step_and_allocates_in_none) {
 
 TEST_F(SimulatedProfile, ranges_of_nvtx_are_the_rows_in_the_order_of_the_step) {
   const Json p = json_of({});
-  std::vector<std::string> expected;
-  for (int step = 0; step < 3; ++step)  // one warms up, one is measured, one names kernels
-    for (const Json& row : p["rows"]) {
-      expected.push_back("push " + title_of(row));
-      expected.push_back("pop");
-    }
+  std::vector<std::string> step, expected;
+  for (const char* phase : {"input", "forward", "backward", "update"})
+    for (const Json& row : p["rows"])
+      if (row["phase"] == phase) step.insert(step.end(), {"push " + title_of(row), "pop"});
+  for (int i = 0; i < 3; ++i)  // one warms up, one is measured, one names kernels
+    expected.insert(expected.end(), step.begin(), step.end());
   std::vector<std::string> seen;
-  std::istringstream log(read_file(dir_ / "nvtx"));
+  std::istringstream log(read_file(file("nvtx")));
   for (std::string line; std::getline(log, line);) seen.push_back(line);
   EXPECT_EQ(seen, expected);
 }
@@ -136,7 +138,7 @@ TEST_F(SimulatedProfile, a_frozen_front_is_fused_and_in_16_bits_on_tensor_cores)
   const Json p = json_of({"--head-only", "--precision", "bf16"});
   int products = 0;
   for (const Json& row : p["rows"]) {
-    if (row["kind"] == "conv2d" || row["kind"] == "conv2d_add_bias_relu") {
+    if (row["kind"] == "conv2d" || row["kind"] == "fused_conv2d") {
       EXPECT_EQ(row["algorithm"], "cudnn:16 tensor-core") << title_of(row);
       EXPECT_EQ(row["pass"], "forward");
       ++products;
