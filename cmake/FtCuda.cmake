@@ -8,6 +8,8 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nv
 endif()
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+# Warnings, register spills and unused device code are errors in device code.
+set(FT_CUDA_OPTIONS -Werror=all-warnings -Xcompiler=-Wall,-Wextra -Xptxas=-warn-spills,-Werror)
 find_package(CUDAToolkit 12.8 REQUIRED)
 find_package(CUDNN 9.8 REQUIRED)
 message(STATUS "CUDA ${CUDAToolkit_VERSION}, cuDNN ${CUDNN_VERSION}, architectures ${FT_CUDA_ARCHS}")
