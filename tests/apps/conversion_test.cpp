@@ -240,7 +240,7 @@ class Source {
   }
 };
 
-const NamedTensor& tensor(const Conversion& c, const std::string& name) {
+const NamedTensor& tensor(const Conversion& c, std::string_view name) {
   return *std::ranges::find(c.tensors, name, &NamedTensor::name);
 }
 int64_t count(const Conversion& c, Step step) {

@@ -1,9 +1,11 @@
 // ftrun plan: FLOPs, bytes and memory against numbers worked out by hand, what fits, the JSON, the report without cuDNN,
 // and what is refused.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "apps/ftrun/step_plan.h"
 #include "apps/plan/gpu.h"
@@ -33,10 +35,10 @@ StepOptions alexnet(int64_t batch, const std::string& precision = "f32") {
   return o;
 }
 
-const PlanRow& row_of(const StepPlan& plan, const std::string& layer, const std::string& pass) {
+const PlanRow& row_of(const StepPlan& plan, std::string_view layer, std::string_view pass) {
   for (const PlanRow& row : plan.rows)
     if (row.work.layer == layer && row.work.what() == pass) return row;
-  throw std::runtime_error("no row " + layer + " " + pass);
+  throw std::runtime_error(fmt::format("no row {} {}", layer, pass));
 }
 
 // Engines with a workspace of so many bytes an image, and none for more than `most` images.

@@ -31,7 +31,7 @@ std::string safetensors_text(const std::map<std::string, std::string>& metadata 
   return std::string(safetensors_file(sample(), metadata).join().text());
 }
 
-const SourceTensor& find(const SourceFile& file, const std::string& name) {
+const SourceTensor& find(const SourceFile& file, std::string_view name) {
   return *std::ranges::find(file.tensors, name, &SourceTensor::name);
 }
 
