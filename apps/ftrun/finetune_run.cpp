@@ -133,11 +133,12 @@ void FinetuneRun::show(int64_t epoch, const EpochSums& sums, Progress& progress)
   const StepReport& r = sums.report;
   if (r.images == 0) return;
   const double n = static_cast<double>(r.images);
-  progress.update(
-      images_trained_,
-      fmt::format("epoch {}, loss {}, accuracy {:.1f} %, rate {:g}, {} images/s", epoch + 1,
-                  loss_text(r.loss_sum / n), 100.0 * static_cast<double>(r.correct) / n, r.rate,
-                  rate_text(n / sums.seconds)));
+  const std::string loss = loss_text(r.loss_sum / n), pace = rate_text(n / sums.seconds);
+  const double percent = 100.0 * static_cast<double>(r.correct) / n;
+  progress.update(images_trained_,
+                  fmt::format("epoch {}, loss {}, accuracy {:.1f} %, rate {:g}, {} images/s",
+                              epoch + 1, loss, percent, r.rate, pace),
+                  fmt::format("loss {}, acc {:.0f} %, lr {:g}, {}/s", loss, percent, r.rate, pace));
 }
 
 // Behind the last step: --bn-final population. Every training image once, in order, as validation sees it.

@@ -37,6 +37,54 @@ std::string rate_text(double per_s) {
   return fmt::format("{:.{}f}", per_s, per_s < 10 ? 2 : per_s < 100 ? 1 : 0);
 }
 
+namespace {
+
+constexpr int kLeastBar = 8, kMostBar = 30;  // cells
+
+double share_of(const ProgressParts& p) {
+  return p.total > 0 ? static_cast<double>(p.done) / static_cast<double>(p.total) : 1;
+}
+
+// " 32/120, loss 0.31, 12 s left".
+std::string tail_of(const ProgressParts& p, const std::string& note, const std::string& time) {
+  return fmt::format(" {}/{}{}{}, {}{}", p.done, p.total, note.empty() ? "" : ", ", note, time,
+                     p.left ? " left" : "");
+}
+
+// "1:02", "1:05:07".
+std::string clock_text(double seconds) {
+  const int64_t s = std::llround(seconds);
+  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                  : fmt::format("{}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60);
+}
+
+std::string bar_of(double share, int cells) {
+  std::string bar = " ";
+  const int full = static_cast<int>(share * cells);
+  for (int i = 0; i < cells; ++i) bar += i < full ? "\u2588" : "\u2591";
+  return bar;
+}
+
+}  // namespace
+
+std::string progress_line(const ProgressParts& p, int width) {
+  const int columns = width - 1 - static_cast<int>(p.what.size());
+  const auto room = [&](const std::string& tail) {
+    return columns - static_cast<int>(tail.size());
+  };
+  std::string tail = tail_of(p, p.note, duration_text(p.seconds));
+  std::string note = p.brief.empty() ? p.note : p.brief;
+  while (room(tail) < kLeastBar + 1) {
+    tail = tail_of(p, note, clock_text(p.seconds));
+    if (note.empty()) break;
+    const size_t comma = note.rfind(", ");
+    note.resize(comma == std::string::npos ? 0 : comma);
+  }
+  const int cells = std::min(room(tail) - 1, kMostBar);
+  const std::string bar = cells < kLeastBar ? "" : bar_of(share_of(p), cells);
+  return p.what + bar + tail.substr(0, static_cast<size_t>(std::max(columns, 0)));
+}
+
 Progress::Progress(std::string what, int64_t total)
     : what_(std::move(what)),
       total_(total),
@@ -56,43 +104,36 @@ void Progress::change_pace(int64_t done) {
   pace_start_ = Clock::now();
 }
 
-void Progress::update(int64_t done, const std::string& note) {
+void Progress::update(int64_t done, const std::string& note, const std::string& brief) {
   const auto now = Clock::now();
   const auto pause = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(15000);
   if (now - last_draw_ < pause) return;
   last_draw_ = now;
-  draw(done, note);
+  ProgressParts parts = parts_at(done);
+  parts.note = note;
+  parts.brief = brief;
+  draw(parts);
 }
 
-void Progress::draw(int64_t done, const std::string& note) {
-  const double elapsed = std::chrono::duration<double>(last_draw_ - start_).count();
-  const double share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1;
+ProgressParts Progress::parts_at(int64_t done) const {
+  ProgressParts parts{what_, done, total_, {}, {}};
   const double paced = std::chrono::duration<double>(last_draw_ - pace_start_).count();
-  const std::string left = done > paced_from_ && done < total_
-                               ? duration_text(paced * static_cast<double>(total_ - done) /
-                                               static_cast<double>(done - paced_from_)) +
-                                     " left"
-                               : duration_text(elapsed);
-  std::string tail = fmt::format(" {}/{}", done, total_);
-  if (!note.empty()) tail += ", " + note;
-  tail += ", " + left;
-  if (!terminal_) {
-    std::fprintf(stderr, "%s %3.0f %%%s\n", what_.c_str(), 100 * share, tail.c_str());
+  parts.left = done > paced_from_ && done < total_;
+  parts.seconds = parts.left ? paced * static_cast<double>(total_ - done) /
+                                   static_cast<double>(done - paced_from_)
+                             : std::chrono::duration<double>(last_draw_ - start_).count();
+  return parts;
+}
+
+void Progress::draw(const ProgressParts& parts) {
+  if (terminal_) {
+    std::fprintf(stderr, "\r\x1b[K%s", progress_line(parts, width_).c_str());
+    std::fflush(stderr);
+    drawn_ = true;
     return;
   }
-  const int room = width_ - static_cast<int>(what_.size() + tail.size()) - 4;
-  std::string bar;
-  if (room >= 8) {
-    const int cells = std::min(room, 30), full = static_cast<int>(share * cells);
-    for (int i = 0; i < cells; ++i) bar += i < full ? "\u2588" : "\u2591";
-    bar = " " + bar;
-  }
-  std::fprintf(
-      stderr, "\r\x1b[K%s%s%s", what_.c_str(), bar.c_str(),
-      tail.substr(0, static_cast<size_t>(std::max(width_ - static_cast<int>(what_.size()) - 1, 0)))
-          .c_str());
-  std::fflush(stderr);
-  drawn_ = true;
+  std::fprintf(stderr, "%s %3.0f %%%s\n", parts.what.c_str(), 100 * share_of(parts),
+               tail_of(parts, parts.note, duration_text(parts.seconds)).c_str());
 }
 
 void Progress::finish() {

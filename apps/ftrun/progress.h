@@ -19,6 +19,18 @@ std::string loss_text(double loss);
 // Images a second, or any other rate: three digits below 10, one decimal below 100, then whole.
 std::string rate_text(double per_s);
 
+// What a progress line is made of. `brief` stands in for `note` where the line has no room for it.
+struct ProgressParts {
+  std::string what;
+  int64_t done = 0, total = 0;
+  std::string note, brief;
+  double seconds = 0;  // left, or gone by where that is not known
+  bool left = false;
+};
+// The line for a terminal of `width` columns, one shorter than that: name, a bar of at least 8 cells, count, note and
+// time. Without room for all, the note is given in brief, then cut at commas from its end, then the bar goes.
+std::string progress_line(const ProgressParts& parts, int width);
+
 class Progress {
  public:
   // `what` happens `total` times. Silent when it takes less than a blink.
@@ -27,8 +39,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // `done` of total are done; `note` stands behind the bar ("loss 0.31, accuracy 88 %").
-  void update(int64_t done, const std::string& note = {});
+  // `done` of total are done; `note` stands behind the bar ("loss 0.31, accuracy 88 %"), `brief` on a narrow terminal.
+  void update(int64_t done, const std::string& note = {}, const std::string& brief = {});
   // What comes now goes at another pace than the `done` before: the time left is counted from here.
   void change_pace(int64_t done);
   // Ends the line; a longer report follows.
@@ -36,7 +48,8 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void draw(int64_t done, const std::string& note);
+  void draw(const ProgressParts& parts);
+  ProgressParts parts_at(int64_t done) const;
   std::string what_;
   int64_t total_, paced_from_ = 0;
   bool terminal_, drawn_ = false;
