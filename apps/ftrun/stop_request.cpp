@@ -69,6 +69,11 @@ void StopRequest::watch() {
     const int number = static_cast<int>(signal.ssi_signo);
     int none = 0;
     if (!notes_the_first || !noted.compare_exchange_strong(none, number)) end_by(number);
+    std::fprintf(
+        stderr,
+        "%sftrun: %s: ending after this step, then writing what there is; a second signal ends "
+        "at once and loses it\n",
+        isatty(STDERR_FILENO) == 1 ? "\r\x1b[K" : "", signal_name(number));
   }
 }
 

@@ -1,5 +1,5 @@
-// A signal that asks the run to end: it is noted, and the run looks at it between two steps. A second signal of any
-// kind ends the process at once, as if nobody had caught it.
+// A signal that asks the run to end: it is noted, one line on stderr says so at once, and the run looks at it between two
+// steps. A second signal of any kind ends the process at once, as if nobody had caught it.
 //
 // There is no signal handler. The kernels that oneDNN generates for matrix products use the stack register as a pointer
 // into ordinary memory (uxlfoundation/oneDNN issue 4845), and a handler that runs in such a thread writes its frame over

@@ -23,7 +23,8 @@ TEST_F(Ftrun, a_signal_ends_the_run_between_two_steps_with_status_75_and_all_fil
     run.signal(number);
     const ProcessResult r = run.wait();
     EXPECT_EQ(r.status, 75) << r.err;
-    EXPECT_EQ(lines(r.err), 1) << r.err;
+    EXPECT_EQ(lines(r.err), 2) << r.err;  // at once, and in the end
+    EXPECT_NE(r.err.find(": ending after this step"), std::string::npos) << r.err;
     EXPECT_NE(r.err.find(number == SIGINT ? "ftrun: stopped by SIGINT after step "
                                           : "ftrun: stopped by SIGTERM after step "),
               std::string::npos)
