@@ -58,6 +58,7 @@ class Scanner {
   void refuse_same_folders() const;
   void choose_classes();
   void refuse_empty_classes() const;
+  std::string hidden_classes(const ScannedSplit& split) const;
   void compare_classes(const ScannedSplit& split);
   void assign_labels();
 
@@ -198,6 +199,21 @@ void Scanner::choose_classes() {
         "give a folder that holds one folder of images a class");
 }
 
+// "; train/.brick is hidden and was skipped" for every hidden entry that is a class of the run or of `split` but for the
+// dot in front.
+std::string Scanner::hidden_classes(const ScannedSplit& split) const {
+  std::string text;
+  for (const std::string& path : data_.notes.walk.hidden) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (!name.starts_with('.')) continue;
+    const std::string shown = name.substr(1);
+    const bool is_class =
+        split.find(shown) != nullptr || std::ranges::count(data_.classes, shown) > 0;
+    if (is_class) text += fmt::format("; {} is hidden and was skipped", path);
+  }
+  return text;
+}
+
 // Both sides of the difference between the classes of the run and those of one split.
 void Scanner::compare_classes(const ScannedSplit& split) {
   std::vector<std::string> missing, unknown;
@@ -219,16 +235,18 @@ void Scanner::compare_classes(const ScannedSplit& split) {
   std::string lacks =
       missing.empty() ? ""
                       : fmt::format("; without images here: {}", list_names(missing, kItemsShown));
+  const std::string hidden = hidden_classes(split);
   if (!unknown.empty())
     throw DatasetError(
-        2211, split.root, fmt::format("{}{}; {} does not know", expected, lacks, source), unknown,
+        2211, split.root, fmt::format("{}{}{}; {} does not know", expected, lacks, hidden, source),
+        unknown,
         of_model ? "use weights that were tuned on these classes, or rename the folders "
                    "(ftrun inspect lists the classes of a file)"
                  : "give the folders the same names in every split");
   if (missing.empty()) return;
   if (!options_.allow_missing_classes)
-    throw DatasetError(2215, split.root, fmt::format("{}; without images here", expected), missing,
-                       "add images, or go on without them by --allow-missing-classes");
+    throw DatasetError(2215, split.root, fmt::format("{}{}; without images here", expected, hidden),
+                       missing, "add images, or go on without them by --allow-missing-classes");
   data_.notes.warnings.push_back(
       fmt::format("{} has no samples of {}", split.name, list_names(missing, kItemsShown)));
 }

@@ -22,7 +22,7 @@ struct TrainingCurves {
 };
 
 // Two panels, loss and accuracy, with the last values in the legend and a ring around the best
-// validation accuracy. More than a few hundred points are drawn faintly below their moving mean.
+// validation (of equal accuracies the one of the lower loss, as best.h5 is chosen). More than a few hundred points are drawn faintly below their moving mean.
 // Curves may be empty. FT_CHECK: x and y have one length.
 std::string curves_svg(const TrainingCurves& curves);
 

@@ -200,10 +200,23 @@ Ticks accuracy_ticks(const Curve& a, const Curve& b) {
   return ticks;
 }
 
-void draw_best(Svg& svg, const Curve& c, const Panel& panel) {
-  size_t best = c.x.size();
-  for (size_t i = 0; i < c.x.size(); ++i)
-    if (is_point(c, i) && (best == c.x.size() || c.y[i] > c.y[best])) best = i;
+// The best validation as a run chooses it: the highest accuracy, of equal ones that of the lower loss, the first of
+// those; none where the loss is not finite. losses may be empty.
+size_t best_of(const Curve& accuracy, const Curve& losses) {
+  const size_t none = accuracy.x.size();
+  const auto loss = [&](size_t i) { return i < losses.y.size() ? losses.y[i] : 0; };
+  size_t best = none;
+  for (size_t i = 0; i < none; ++i) {
+    if (!is_point(accuracy, i) || !std::isfinite(loss(i))) continue;
+    if (best == none || accuracy.y[i] > accuracy.y[best] ||
+        (accuracy.y[i] == accuracy.y[best] && loss(i) < loss(best)))
+      best = i;
+  }
+  return best;
+}
+
+void draw_best(Svg& svg, const Curve& c, const Curve& losses, const Panel& panel) {
+  const size_t best = best_of(c, losses);
   if (best == c.x.size()) return;
   const double x = panel.px(c.x[best]), y = panel.py(c.y[best]);
   svg.ring(x, y, 7, {colour::kText, 1.5, 1});
@@ -215,7 +228,8 @@ void draw_best(Svg& svg, const Curve& c, const Panel& panel) {
 }
 
 void draw_panel(Svg& svg, double left, const Curve& training, const Curve& validation,
-                const std::string& x_label, bool accuracy) {
+                const std::string& x_label, const Curve* val_loss) {
+  const bool accuracy = val_loss != nullptr;
   const Panel panel{
       left, x_ticks(training, validation),
       accuracy ? accuracy_ticks(training, validation) : loss_ticks(training, validation)};
@@ -224,7 +238,7 @@ void draw_panel(Svg& svg, double left, const Curve& training, const Curve& valid
   draw_legend(svg, left, {{&training, kTraining}, {&validation, kValidation}}, accuracy);
   draw_curve(svg, training, panel, kTraining);
   draw_curve(svg, validation, panel, kValidation);
-  if (accuracy) draw_best(svg, validation, panel);
+  if (accuracy) draw_best(svg, validation, *val_loss, panel);
   if (std::isnan(last_value(training)) && std::isnan(last_value(validation)))
     svg.text(left + kPanelWidth / 2, kTop + kPanelHeight / 2, "no values",
              {14, "middle", colour::kFaint});
@@ -237,8 +251,9 @@ std::string curves_svg(const TrainingCurves& c) {
     FT_CHECK(curve->x.size() == curve->y.size(), "a curve has unequal numbers of x and y");
   Svg svg(kWidth, kHeight, c.title);
   svg.text(kLeft, 28, shorten(c.title, 100), {17, "start", colour::kText, true}, c.title);
-  draw_panel(svg, kLeft, c.train_loss, c.val_loss, c.x_label, false);
-  draw_panel(svg, kLeft + kPanelWidth + kGap, c.train_accuracy, c.val_accuracy, c.x_label, true);
+  draw_panel(svg, kLeft, c.train_loss, c.val_loss, c.x_label, nullptr);
+  draw_panel(svg, kLeft + kPanelWidth + kGap, c.train_accuracy, c.val_accuracy, c.x_label,
+             &c.val_loss);
   return svg.finish();
 }
 

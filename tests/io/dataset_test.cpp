@@ -212,6 +212,17 @@ TEST(Dataset, hidden_things_are_skipped_and_listed) {
   EXPECT_HAS(all_lines(data.notes), "8 hidden files or folders skipped: ");
 }
 
+TEST(Dataset, a_class_that_is_hidden_in_one_split_is_named) {
+  FolderTree tree;
+  tree.add({"train/.bees/1.jpg", "train/.cache/x"});
+  tree.remove("train/bees");
+  tree.add({"train/wasps/1.jpg"});
+  const std::string seen = scan_error(tree);
+  EXPECT_HAS(seen, "E2211");
+  EXPECT_HAS(seen, tree.path("train/.bees") + " is hidden and was skipped");
+  EXPECT_EQ(seen.find(".cache"), std::string::npos);
+}
+
 // B10
 TEST(Dataset, images_beside_class_folders_are_refused) {
   FolderTree tree;

@@ -91,6 +91,28 @@ TEST(Curves, have_both_panels_a_legend_and_the_best_value) {
   EXPECT_NE(svg.find("&lt;photos&gt; &amp; &quot;more&quot;"), std::string::npos);
 }
 
+// Where the ring around the best validation starts in the document.
+std::string ring_of(const std::string& svg) {
+  const size_t at = svg.find("r=\"7");
+  EXPECT_NE(at, std::string::npos);
+  const size_t begin = svg.rfind('<', at);
+  return svg.substr(begin, svg.find('>', at) - begin);
+}
+
+TEST(Curves, of_equal_accuracies_the_lower_loss_is_the_best) {
+  TrainingCurves tie = sample(3);
+  tie.val_accuracy.y = {0.25, 0.5, 0.5};
+  tie.val_loss.y = {2, 1.25, 1.5};
+  const std::string second = ring_of(curves_svg(tie));
+  tie.val_loss.y = {2, 1.5, 1.25};
+  EXPECT_NE(ring_of(curves_svg(tie)), second);
+  tie.val_loss.y = {2, 1.25, NAN};  // never the best, however accurate
+  tie.val_accuracy.y = {0.25, 0.5, 0.75};
+  const std::string not_third = ring_of(curves_svg(tie));
+  tie.val_loss.y = {2, 1.25, 1};
+  EXPECT_NE(ring_of(curves_svg(tie)), not_third);
+}
+
 TEST(Curves, one_point_no_point_and_nothing_finite) {
   const std::string one = curves_svg(sample(1));
   EXPECT_EQ(fault_of(one), "");
