@@ -289,9 +289,12 @@ void FinetuneRun::print_forecast() {
     unplanned = std::max(unplanned, c->unplanned_bytes());
   fmt::print(
       "memory      {} of parameters and gradients, {} of optimizer and input, {} of activations "
-      "({} without reuse)\n",
+      "({} without reuse){}\n",
       bytes_text(parameters), bytes_text(optimizer),
-      bytes_text(static_cast<double>(arena_.bytes())), bytes_text(static_cast<double>(unplanned)));
+      bytes_text(static_cast<double>(arena_.bytes())), bytes_text(static_cast<double>(unplanned)),
+      pixels_kept_ == 0 ? ""
+                        : fmt::format("; decoded images stay, {} on the host",
+                                      bytes_text(static_cast<double>(pixels_kept_))));
   print_features();
   if (backend_.plans) fmt::print("plans       {}\n", backend_.plans->account());
   const RunForecast f = make_forecast();

@@ -54,7 +54,8 @@ std::string GradCam::note() const {
   const int64_t cells = map.shape.h() * map.shape.w();
   if (cells > 9) return {};
   return fmt::format(
-      "the map of {} is {}x{} and {} show a place; a larger input or an earlier --map can",
+      "the map of {} is {}x{} and {} show a place; a larger input or an earlier map can (ftrun "
+      "explain --map)",
       map.name, map.shape.h(), map.shape.w(), cells == 1 ? "cannot" : "can hardly");
 }
 
