@@ -67,6 +67,7 @@ NetworkRun::NetworkRun(const Golden& golden, const Images& images, const Options
   compile.batch = images.batch;
   compile.mode = options.mode;
   compile.keep = {model_.logits};
+  compile.numerics.compute = options.compute;
   compiled_ = std::make_unique<CompiledGraph>(model_.graph, *backend_, compile);
   arena_ = make_arena(*backend_, {compiled_.get()});
   state_ = make_step_state(*backend_);

@@ -20,6 +20,7 @@ class NetworkRun {
     bool dropout = false;
     std::string unfreeze = {};  // what trains besides the head; empty: everything trains
     double head_factor = 1;
+    DType compute = DType::f32;
   };
   NetworkRun(const Golden& golden, const Images& images, const Options& options, Device device);
 

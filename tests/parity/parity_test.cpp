@@ -135,6 +135,36 @@ TEST(SlowParity, vgg16_keras_drops_nothing_and_is_the_same_function) {
   expect_losses("vgg16-keras", "all");
 }
 
+// In bf16, whose rounding is 2^-9 of a value at each layer, against PyTorch's f32: docs/numerics.md states the bounds.
+constexpr double kLogitsBf16 = 2e-2, kLossesBf16 = 2e-2;
+
+void expect_bf16(const std::string& network) {
+  const Golden golden = golden_of(network);
+  double logits = 0, losses = 0;
+  for (const LogitsCase& c : golden.logits) {
+    NetworkRun run(golden, c.images, {.compute = DType::bf16}, kCpu);
+    logits = std::max(logits, distance(run.logits(), c.values));
+  }
+  const auto all = std::ranges::find(golden.runs, "all", &RunCase::name);
+  ASSERT_NE(all, golden.runs.end());
+  NetworkRun::Options options = options_of(*all);
+  options.compute = DType::bf16;
+  NetworkRun run(golden, all->images, options, kCpu);
+  const std::vector<double> got = run.train(*all);
+  for (size_t i = 0; i < got.size(); ++i)
+    losses = std::max(losses, std::abs(got[i] / all->losses[i] - 1));
+  std::cout << network << " in bf16: logits " << logits << ", ten losses " << losses << "\n";
+  EXPECT_LE(logits, kLogitsBf16) << network;
+  EXPECT_LE(losses, kLossesBf16) << network;
+  EXPECT_GT(logits, 1e-4) << network << ": this was computed in f32";
+}
+
+TEST(LongParity, bf16_stays_within_its_bounds_of_f32) {
+  if (!make_backend(kCpu, {1})->supports(DType::bf16)) GTEST_SKIP() << "this CPU has no bf16";
+  for (const char* network : {"alexnet", "alexnet-tv", "resnet50", "resnet50-v1"})
+    expect_bf16(network);
+}
+
 // The plain loops, which every backend is judged by.
 TEST(SlowParity, the_reference_backend_has_the_gradients_of_torchvision) {
   expect_step("alexnet-tv", kRef, 1);
