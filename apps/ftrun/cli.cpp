@@ -224,6 +224,10 @@ CLI::App* add_finetune(CLI::App& app, FinetuneOptions& o) {
                 "end after so many validations in a row without a better one; 0: never")
       ->check(between(int64_t{0}, int64_t{1000000}, "a whole number from 0 to 1000000"))
       ->capture_default_str();
+  c->add_option("--device-timeout", o.device_timeout,
+                "seconds that a GPU may take for one result, then the run ends; 0: any time")
+      ->check(between(0.0, 1e6, "a number from 0 to 1e6"))
+      ->capture_default_str();
   c->add_option("--print", o.print, "pictures: train-set,test-set,confusion,gradcam or none")
       ->check(picture_list())
       ->capture_default_str();

@@ -21,8 +21,11 @@ std::string why_train_differs(const FinetuneOptions& options, const Settings& se
 
 // Everything is allocated by now, so that what is available is available for features.
 void FinetuneRun::open_features() {
-  front_s_ = feed_->measure(stream_->ref()) / static_cast<double>(evaluator_->batch());
-  behind_s_ = evaluator_->measure(stream_->ref()) / static_cast<double>(evaluator_->batch());
+  const auto batch = static_cast<double>(evaluator_->batch());
+  watched("the first pass", [&] {
+    front_s_ = feed_->measure(stream_->ref()) / batch;
+    behind_s_ = evaluator_->measure(stream_->ref()) / batch;
+  });
   const Prefix* front = feed_->front();
   if (front == nullptr) return;
   const std::string differs = why_train_differs(options_, settings_);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "apps/ftrun/commands.h"
 #include "apps/ftrun/progress.h"
@@ -93,13 +94,21 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
     const double before = seconds();
     const Batch* batch = loader.next();
     FT_CHECK(batch != nullptr, "the loader ended before its epoch");
-    take(trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(), name), sums);
+    const auto step = fmt::format("step {}", steps_reported_ + 1);
+    take(watched(step,
+                 [&] {
+                   return trainer_->step({*batch, stored, features_.train.get()}, stream_->ref(),
+                                         name);
+                 }),
+         sums);
     // Where others look at the network or at the sums, no step may be on its way. The signal is asked for once: one that
     // comes behind this line ends the next step.
     const bool stops = stop_signal() != 0;
     if (last || validates || stops)
-      while (const std::optional<StepReport> step = trainer_->finish(stream_->ref(), name))
-        take(step, sums);
+      while (const std::optional<StepReport> report =
+                 watched(fmt::format("step {}", steps_reported_ + 1),
+                         [&] { return trainer_->finish(stream_->ref(), name); }))
+        take(report, sums);
     const double took = seconds() - before;
     sums.seconds += took;
     train_s_ += took;
@@ -122,6 +131,7 @@ void FinetuneRun::train_epoch(int64_t epoch, Loader& loader, bool stored, Progre
 
 void FinetuneRun::take(const std::optional<StepReport>& step, EpochSums& sums) {
   if (!step) return;
+  ++steps_reported_;
   sums.report.images += step->images;
   sums.report.correct += step->correct;
   sums.report.loss_sum += step->loss_sum;
@@ -160,7 +170,8 @@ bool FinetuneRun::settle_statistics() {
   int64_t done = 0;
   while (const Batch* batch = loader.next()) {
     stop_if_asked();
-    trainer_->observe({*batch, stored, nullptr}, statistics, stream_->ref());
+    watched("the pass for statistics",
+            [&] { trainer_->observe({*batch, stored, nullptr}, statistics, stream_->ref()); });
     progress.update(done += batch->size());
   }
   progress.finish();
@@ -200,17 +211,23 @@ bool FinetuneRun::validation_due(int64_t step, bool last) const {
   return step == 1 || step % settings_.val_every == 0 || last;
 }
 
-std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* what,
+std::vector<ImageResult> FinetuneRun::evaluate(const Split& s, const char* name,
                                                FeatureStore* store) {
-  Progress progress(what, static_cast<int64_t>(s.samples.size()));
+  Progress progress(name, static_cast<int64_t>(s.samples.size()));
   const Decode plain = make_decode(network_.recipe, false, 0);
-  return evaluator_->run(
-      s.samples, plain, options_.data.workers, stream_->ref(),
-      [&](int64_t done) {
-        progress.update(done);
-        stop_if_asked();
-      },
-      store);
+  const auto what = [&](int64_t done) {
+    return fmt::format("the evaluation of {}, behind image {}", name, done);
+  };
+  return watched(what(0), [&] {
+    return evaluator_->run(
+        s.samples, plain, options_.data.workers, stream_->ref(),
+        [&](int64_t done) {
+          progress.update(done);
+          stop_if_asked();
+          if (watch_) watch_->expect(what(done));
+        },
+        store);
+  });
 }
 
 void FinetuneRun::validate() {
@@ -277,7 +294,8 @@ void FinetuneRun::save(const char* name, WeightFile& weights, bool same_as_netwo
 void FinetuneRun::save_last() {
   const int64_t step = trainer_->state().step;
   if (last_saved_ == step) return;
-  WeightFile last = weight_file_of(network_, stream_->ref());
+  WeightFile last =
+      watched("the copy of the network", [&] { return weight_file_of(network_, stream_->ref()); });
   last.notes["step"] = fmt::format("{}", step);
   save("last.h5", last, true);
   last_saved_ = step;
@@ -318,12 +336,20 @@ void FinetuneRun::record_failure(const Error& error) {
   log_.add_failure(failed.steps, failed.seconds, error);
   try {
     write_record(failed);
-    backend_.backend->synchronize(stream_->ref());  // steps on their way still read batches_
+    if (error.status() == ExitStatus::device) return;  // what the device holds is lost
+    backend_.backend->synchronize(stream_->ref());     // steps on their way still read batches_
     save_best();
   } catch (const Error& second) {  // it does not hide the first
     fmt::print(stderr, "ftrun: note: {} does not hold all of the run: {}\n",
                escape(folder_->path().string()), second.what());
   }
+}
+
+// A device that has failed is not called again, not even to free what lies on it.
+void FinetuneRun::end_without_device(const Error& error) const {
+  std::fflush(stdout);
+  fmt::print(stderr, "{}\n", error.line());
+  std::_Exit(static_cast<int>(error.status()));
 }
 
 RunOutcome FinetuneRun::outcome(bool finished) const {

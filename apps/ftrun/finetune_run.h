@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "apps/ftrun/device.h"
+#include "apps/ftrun/device_watch.h"
 #include "apps/ftrun/evaluator.h"
 #include "apps/ftrun/feature_cache.h"
 #include "apps/ftrun/forecast.h"
@@ -48,6 +49,9 @@ class FinetuneRun {
   void choose_validation();
   void build_network();
   void compile();
+  // finetune_memory.cpp
+  size_t arena_for(int64_t micro_batch) const;
+  void check_memory(size_t arena_bytes) const;
   uint64_t weight_file_bytes() const;
   uint64_t output_bytes() const;
   void check_space() const;
@@ -91,6 +95,19 @@ class FinetuneRun {
   void save_progress();
   int finish_stopped();
   void record_failure(const Error& error);
+  [[noreturn]] void end_without_device(const Error& error) const;
+  // Calls fn, which waits for the device.
+  template <class Fn>
+  auto watched(std::string what, const Fn& fn) const {
+    struct Wait {
+      DeviceWatch* watch;
+      ~Wait() {
+        if (watch != nullptr) watch->came();
+      }
+    } const wait{watch_.get()};
+    if (watch_) watch_->expect(std::move(what));
+    return fn();
+  }
   struct RunOutcome outcome(bool finished) const;
   void print_times(double evaluate_s) const;
   void note_far_loss() const;
@@ -110,6 +127,8 @@ class FinetuneRun {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   OpenDevice backend_;
   std::unique_ptr<Stream> stream_;
+  size_t device_free_ = 0;              // bytes, before anything was taken; 0: no limit
+  std::unique_ptr<DeviceWatch> watch_;  // of a GPU alone: elsewhere the process itself computes
   std::optional<WeightFile> file_;
   Prescanned data_;
   std::optional<Split> val_subset_;
@@ -143,7 +162,7 @@ class FinetuneRun {
   TimeShare tables_share_{0.02}, weights_share_{0.05};
   LoaderStats loader_stats_;
   double before_s_ = 0, train_s_ = 0, validate_s_ = 0, save_s_ = 0;  // save: weight files
-  int64_t images_trained_ = 0;
+  int64_t images_trained_ = 0, steps_reported_ = 0;
 };
 
 }  // namespace ft::app

@@ -45,6 +45,10 @@ FinetuneRun::FinetuneRun(const FinetuneOptions& options) : options_(options) {}
 void FinetuneRun::open_device() {
   backend_ = app::open_device(options_.common);
   stream_ = backend_.backend->make_stream();
+  device_free_ = backend_.backend->free_bytes();
+  const Device device = backend_.backend->device();
+  if (device.kind == Device::Kind::cuda && options_.device_timeout > 0)
+    watch_ = std::make_unique<DeviceWatch>(device.str(), options_.device_timeout);
   fmt::print("device      {}: {}\n", backend_.backend->describe(), backend_.reason);
 }
 
@@ -139,10 +143,12 @@ void FinetuneRun::build_network() {
   apply_transfer(network_.model, transfer);
   network_.parameters = std::make_unique<ParameterSet>(network_.model.graph, *backend_.backend);
   const std::string head = network_.model.head + ".";
-  network_.parameters->initialize(options_.common.seed, stream_->ref(), [&](const Parameter& p) {
-    return !file_ || p.name.starts_with(head);
+  watched("the copy of the parameters", [&] {
+    network_.parameters->initialize(options_.common.seed, stream_->ref(), [&](const Parameter& p) {
+      return !file_ || p.name.starts_with(head);
+    });
+    if (file_) loaded_ = load_parameters(network_, *file_, true, stream_->ref());
   });
-  if (file_) loaded_ = load_parameters(network_, *file_, true, stream_->ref());
   if (file_)
     self_test_ = options_.no_self_test
                      ? "off: --no-self-test"
@@ -177,6 +183,7 @@ void FinetuneRun::compile() {
   size_t bytes = evaluator_->compiled().arena_bytes();
   if (feed_->front() != nullptr) bytes = std::max(bytes, feed_->front()->compiled().arena_bytes());
   for (const CompiledGraph* c : trainer_->compilations()) bytes = std::max(bytes, c->arena_bytes());
+  check_memory(bytes);
   arena_ = Tensor({{static_cast<int64_t>(bytes)}, DType::u8, Layout::plain},
                   backend_.backend->allocator());
   state_ = make_step_state(*backend_.backend);
@@ -355,7 +362,7 @@ int FinetuneRun::run() {
   load_file();
   find_images();
   build_network();
-  compile();
+  watched("the compilation of a step", [&] { compile(); });
   check_space();
   if (!data_.skipped.empty())
     ResultWriter(&*folder_, network_.classes).write_skipped(data_.skipped);
@@ -371,6 +378,7 @@ int FinetuneRun::run() {
     return finish_stopped();
   } catch (const Error& e) {
     record_failure(e);
+    if (e.status() == ExitStatus::device) end_without_device(e);
     throw;
   }
   return 0;

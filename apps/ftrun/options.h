@@ -63,9 +63,10 @@ struct FinetuneOptions {
   std::string feature_cache = "auto";         // auto, memory, disk, off
   std::optional<size_t> feature_cache_bytes;  // of memory
   // what a person sees
-  std::string val_every;   // "epoch" or a number of iterations
-  int64_t val_subset = 0;  // images of an intermediate validation; 0: all
-  int64_t patience = 0;    // validations without a better one before the end; 0: never
+  std::string val_every;        // "epoch" or a number of iterations
+  int64_t val_subset = 0;       // images of an intermediate validation; 0: all
+  int64_t patience = 0;         // validations without a better one before the end; 0: never
+  double device_timeout = 600;  // seconds that a GPU may take for one result; 0: any time
   std::string print = "train-set,test-set,confusion,gradcam";
 };
 

@@ -49,6 +49,7 @@ void record_options(RunConfig& c, const FinetuneOptions& o, const Settings& s) {
   set("val-every", s.val_every == 0 ? std::string("epoch") : std::to_string(s.val_every));
   set("val-subset", o.val_subset);
   set("patience", o.patience);
+  set("device-timeout", o.device_timeout);
   set("clip", o.clip);
   set("class-weights", o.class_weights);
   if (o.no_self_test) set("no-self-test", true);

@@ -72,8 +72,7 @@ void Trainer::make_slots(int64_t batch) {
   }
 }
 
-void Trainer::compile_size(int64_t n) {
-  if (sizes_.contains(n)) return;
+CompileOptions Trainer::options_for(int64_t n) const {
   CompileOptions compile;
   compile.batch = n;
   compile.mode = Mode::training;
@@ -81,7 +80,16 @@ void Trainer::compile_size(int64_t n) {
   compile.bn = options_.bn;
   compile.keep = {network_.model.logits};
   feed_.set_start(compile);
-  sizes_[n].graph = std::make_unique<CompiledGraph>(network_.model.graph, backend_, compile);
+  return compile;
+}
+
+void Trainer::compile_size(int64_t n) {
+  if (sizes_.contains(n)) return;
+  sizes_[n].graph = std::make_unique<CompiledGraph>(network_.model.graph, backend_, options_for(n));
+}
+
+size_t Trainer::arena_bytes(int64_t n) const {
+  return CompiledGraph(network_.model.graph, backend_, options_for(n)).arena_bytes();
 }
 
 void Trainer::bind(const Tensor& arena, const Tensor& state) {

@@ -75,6 +75,8 @@ class Trainer {
 
   const TrainerState& state() const { return state_; }
   std::vector<const CompiledGraph*> compilations() const;
+  // Of a step with micro-batches of n images, which is compiled to find it.
+  size_t arena_bytes(int64_t n) const;
   // Multiply-adds of a training step relative to those of its forward pass, from where the feed starts it.
   double cost_ratio() const;
   size_t optimizer_bytes() const { return sgd_.velocity().bytes() + sums_.bytes(); }
@@ -101,6 +103,7 @@ class Trainer {
     std::unique_ptr<Event> done;
     Rows rows() const { return {batch, features, keep}; }
   };
+  CompileOptions options_for(int64_t n) const;
   void compile_size(int64_t n);
   void make_slots(int64_t batch);
   Slot& next_slot(const Rows& rows);

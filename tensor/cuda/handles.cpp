@@ -57,8 +57,7 @@ void check(cudaError_t status, const char* call, const char* file, int line) {
                 "use another GPU or another machine");
   if (is_kernel_fault(status))
     throw Error(3034, place(file, line), "a kernel failed: " + seen,
-                "run the same command again to go on from the last checkpoint, and report it if it "
-                "returns");
+                "run the same command again, and report it if it returns");
   throw Error(3030, place(file, line), seen, "check the GPU with nvidia-smi, or use --device cpu");
 }
 
