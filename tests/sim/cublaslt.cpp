@@ -149,6 +149,11 @@ struct Work {
 
   void operator()() const {
     std::memset(workspace, 0xff, kWorkspaceBytes);
+    sim::tsan_read(a_data, a.bytes());
+    sim::tsan_read(b_data, b.bytes());
+    if (p.has_bias())
+      sim::tsan_read(bias, static_cast<size_t>(d.rows) * sim::bytes_of(element_of(d.type)));
+    sim::tsan_write(d_data, d.bytes());
     const bool ta = p.transposed(CUBLASLT_MATMUL_DESC_TRANSA),
                tb = p.transposed(CUBLASLT_MATMUL_DESC_TRANSB);
     const bool tf32 = p.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a.type == CUDA_R_32F;

@@ -5,6 +5,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "tests/sim/sanitizers.h"
+
 namespace sim {
 namespace {
 
@@ -203,6 +205,7 @@ void Graph::run(const std::map<int64_t, void*>& data, bool tensor_cores) const {
   const auto read = [&](int64_t id) {
     const GraphTensor& t = tensors_.at(id);
     if (t.is_virtual || values.contains(id)) return;
+    tsan_read(data.at(id), t.bytes());
     Values& v = values[id];
     v.resize(static_cast<size_t>(t.elements()));
     for (size_t i = 0; i < v.size(); ++i) v[i] = load(t.type, data.at(id), static_cast<int64_t>(i));
@@ -216,6 +219,7 @@ void Graph::run(const std::map<int64_t, void*>& data, bool tensor_cores) const {
   }
   const GraphTensor& t = tensors_.at(output());
   const Values& v = values.at(output());
+  tsan_write(data.at(output()), t.bytes());
   for (size_t i = 0; i < v.size(); ++i)
     store(t.type, data.at(output()), static_cast<int64_t>(i), v[i]);
 }

@@ -11,6 +11,7 @@
 #include <random>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "tests/sim/sanitizers.h"
 
@@ -137,14 +138,20 @@ void check_guards(const std::string& when) {
 }
 
 void run(const OpPtr& op) {
+  void* const host = tsan_current();
+  tsan_switch(op->context);
+  for (const OpPtr& o : op->after) tsan_acquire(&o->token);
   try {
     op->work();
   } catch (const DeviceFault& fault) {
     device().lost = cudaErrorLaunchFailure;
     report(op->name + ": " + fault.what());
   }
+  op->work = nullptr;  // here, where its last use was
+  tsan_release(&op->token);
+  tsan_switch(host);
+  tsan_destroy(op->context);
   check_guards(op->name);
-  op->work = nullptr;
   op->after.clear();
   op->done = true;
   op->finished = std::chrono::steady_clock::now();
@@ -215,6 +222,8 @@ Settings settings_from(const std::string& text) {
       s.cublas = number();
     else if (name == "fail")
       s.failure = failure_from(value);
+    else if (name == "hang")
+      s.hang = static_cast<int>(number());
     else if (name == "counts")
       s.counts_file = value;
     else
@@ -266,6 +275,7 @@ void check_memory() {
 Call::Call(const char* name, Kind kind) : lock_(device().mutex) {
   Device& d = device();
   count(name);
+  if (d.lost != cudaSuccess) count("calls of a lost device");
   const Failure& f = d.settings.failure;
   const bool meant = f.nth > 0 && (f.call.empty() || f.call == name);
   if (meant && (--d.calls_to_failure == 0 || (f.for_ever && d.calls_to_failure < 0))) {
@@ -273,6 +283,7 @@ Call::Call(const char* name, Kind kind) : lock_(device().mutex) {
     count(std::string("injected into ") + name);
     if (f.sticky) d.lost = static_cast<cudaError_t>(f.code);
   }
+  if (d.lost != cudaSuccess) write_counts();
   if (injected_ != 0) {
     error_ = failed(static_cast<cudaError_t>(injected_));
   } else if (d.lost != cudaSuccess) {
@@ -381,20 +392,38 @@ cudaError_t enqueue(cudaStream_t s, std::string name, std::function<void()> work
   op->after = std::exchange(s->waits, {});
   if (s->last) op->after.push_back(s->last);
   s->last = op;
-  (s->capture ? s->capture->nodes : device().pending).push_back(op);
+  if (s->capture) {
+    s->capture->nodes.push_back(op);
+  } else {
+    add_pending(op);
+  }
   return cudaSuccess;
 }
 
 void set_watcher(void (*watcher)(Op& op)) { device().watcher = watcher; }
 
-void add_pending(const OpPtr& op) { device().pending.push_back(op); }
+void add_pending(const OpPtr& op) {
+  op->context = tsan_create();
+  device().pending.push_back(op);
+}
+
+void hang_if_asked() {
+  count("graphs that ended");
+  if (device().counts["graphs that ended"] != device().settings.hang) return;
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
 
 cudaError_t force(const OpPtr& target) {
+  if (target && target->done) tsan_acquire(&target->token);
   if (device().pending.empty() || (target && target->done)) return failed(device().lost);
   count("waits");
   const OpenMemory open;
-  while (device().lost == cudaSuccess && !device().pending.empty() && !(target && target->done))
-    run(take_ready());
+  while (device().lost == cudaSuccess && !device().pending.empty() && !(target && target->done)) {
+    const OpPtr op = take_ready();
+    run(op);
+    if (!target) tsan_acquire(&op->token);
+  }
+  if (target) tsan_acquire(&target->token);
   return failed(device().lost);
 }
 

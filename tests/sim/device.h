@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/sim/sanitizers.h"
 #include "tests/sim/sim.h"
 
 namespace sim {
@@ -26,6 +27,9 @@ struct Op {
   std::vector<std::shared_ptr<Op>> after;
   bool done = false;
   std::chrono::steady_clock::time_point finished{};
+  void* context =
+      nullptr;  // TSan: made when it is queued, so that what the host does later is not before it
+  char token = 0;  // TSan: released when it is done, acquired by what follows it
 };
 using OpPtr = std::shared_ptr<Op>;
 
@@ -76,6 +80,7 @@ class Call {
   cudaError_t error() const { return error_; }
 
  private:
+  TsanIgnore ignore_;
   std::lock_guard<std::recursive_mutex> lock_;
   int injected_ = 0;
   cudaError_t error_ = cudaSuccess;
@@ -112,6 +117,8 @@ cudaError_t enqueue(cudaStream_t s, std::string name, std::function<void()> work
 void set_watcher(void (*watcher)(Op& op));
 // Adds an operation outside of streams, a copy of a graph's node.
 void add_pending(const OpPtr& op);
+// Of the end of a graph: does not return from the one that Settings::hang names.
+void hang_if_asked();
 // Runs operations until `target` is done; nullptr: until none is left.
 cudaError_t force(const OpPtr& target);
 

@@ -1,7 +1,11 @@
 // Runs kernels. One OS thread runs everything, block after block. A CUDA thread is a fiber, but a fiber goes on with the next
 // CUDA thread when one ends without having waited, so that a kernel without barriers is a plain loop.
-// With a seed the order of blocks and threads is drawn, and some warps run far ahead of the others.
+// With a seed the order of blocks and threads is drawn, and some warps run far ahead of the others. Under TSan every CUDA
+// thread is one of TSan's, on a stack of its own, and the only order is CUDA's: start and end of the grid, barriers,
+// warp functions.
 #include "tests/sim/emulator.h"
+
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <memory>
@@ -53,18 +57,31 @@ struct Thread {
   unsigned mask = 0;    // of the warp exchange that it waits in; 0: the block's barrier
   unsigned source = 0;  // whose value it wants
   uint64_t give = 0, got = 0;
+  void* tsan = nullptr;
+};
+
+// Those that wait for each other; one after another. A token of each phase orders what is before it and behind it.
+struct Meeting {
+  unsigned arrived = 0, phase = 0;
+  char tokens[2] = {};
+  void* token() { return &tokens[phase % 2]; }
 };
 
 // A block that runs.
 class Block {
  public:
   Block(dim3 extent, const std::function<void()>& body);
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
 
   void run();                           // throws DeviceFault
   void run_fresh_threads(Fiber* self);  // on a fiber
   void barrier(const Site& site);
   uint64_t exchange(unsigned mask, uint64_t give, unsigned source, WarpOp op, const Site& site);
   void* shared(const void* key, size_t bytes);
+  // After a fault: what waiting threads have done happens before what the caller does.
+  void release_waiting();
 
  private:
   // On a fiber: the scheduler throws, and the fiber is given up.
@@ -79,12 +96,13 @@ class Block {
   const std::function<void()>& body_;
   std::vector<Thread> threads_;
   std::vector<unsigned> order_;
-  std::vector<std::map<unsigned, unsigned>> arrived_lanes_;  // of each warp, by mask
-  std::vector<unsigned> rank_;                               // of the warps: the first runs ahead
+  std::vector<std::map<unsigned, Meeting>> lanes_;  // of each warp, by mask
+  std::vector<unsigned> rank_;                      // of the warps: the first runs ahead
   std::vector<Thread*> ready_;
   std::map<const void*, std::pair<size_t, size_t>> shared_;  // key: place and bytes
   size_t shared_used_ = 0;
-  unsigned started_ = 0, done_ = 0, arrived_ = 0, phase_ = 0, ranked_phase_ = 0;
+  Meeting meeting_;  // of the whole block
+  unsigned started_ = 0, done_ = 0, ranked_phase_ = 0;
   std::string fault_;
 };
 
@@ -95,7 +113,10 @@ Fiber g_scheduler;
 Fiber* g_starting = nullptr;
 std::vector<Fiber*>& g_free = *new std::vector<Fiber*>;
 std::vector<std::unique_ptr<Block>>& g_abandoned = *new std::vector<std::unique_ptr<Block>>;
-alignas(256) char g_shared[kSharedBytes];
+void* g_root = nullptr;  // TSan: makes the threads of all blocks, so that blocks are not ordered
+char g_ended = 0;        // TSan: token of threads that have ended
+char* const g_shared = static_cast<char*>(
+    mmap(nullptr, kSharedBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 
 void fiber_main() {
   Fiber::arrived(g_scheduler);
@@ -108,7 +129,10 @@ void fiber_main() {
 }
 
 Fiber* free_fiber() {
-  if (g_free.empty()) g_free.push_back(new Fiber(fiber_main));
+  if (g_free.empty())
+    g_free.push_back(new Fiber(fiber_main));
+  else if (tsan())
+    g_free.back()->renew();
   g_starting = g_free.back();
   g_free.pop_back();
   return g_starting;
@@ -118,14 +142,20 @@ Block::Block(dim3 extent, const std::function<void()>& body)
     : body_(body),
       threads_(size_t{extent.x} * extent.y * extent.z),
       order_(drawn_order<unsigned>(threads_.size())),
-      arrived_lanes_((threads_.size() + 31) / 32),
-      rank_(drawn_order<unsigned>(arrived_lanes_.size())) {
+      lanes_((threads_.size() + 31) / 32),
+      rank_(drawn_order<unsigned>(lanes_.size())) {
   for (unsigned i = 0; i < threads_.size(); ++i) {
     threads_[i].index = {i % extent.x, i / extent.x % extent.y, i / extent.x / extent.y};
     threads_[i].lane = i % 32;
     threads_[i].warp = i / 32;
+    threads_[i].tsan = tsan_create();
   }
   asan_poison(g_shared, kSharedBytes);
+  if (tsan()) fresh_pages(g_shared, kSharedBytes);
+}
+
+Block::~Block() {
+  for (const Thread& t : threads_) tsan_destroy(t.tsan);
 }
 
 void Block::run() {
@@ -139,6 +169,7 @@ void Block::run() {
     } else {
       g_scheduler.switch_to(*free_fiber());
     }
+    tsan_switch(g_root);
     if (!fault_.empty()) throw DeviceFault(fault_);
   }
   check_shared();
@@ -150,16 +181,28 @@ void Block::run_fresh_threads(Fiber* self) {
     t.fiber = self;
     enter(t);
     body_();
+    tsan_release(&g_ended);
     g_thread->state = State::done;
     ++done_;
+    if (tsan()) return;
+  }
+}
+
+void Block::release_waiting() {
+  for (const Thread& t : threads_) {
+    if (t.state != State::waiting) continue;
+    tsan_switch(t.tsan);
+    tsan_release(&g_ended);
   }
 }
 
 void Block::barrier(const Site& site) {
   wait_at(site, 0);
-  if (++arrived_ == threads_.size()) {
-    arrived_ = 0;
-    ++phase_;
+  void* const token = meeting_.token();
+  tsan_release(token);
+  if (++meeting_.arrived == threads_.size()) {
+    meeting_.arrived = 0;
+    ++meeting_.phase;
     for (Thread& t : threads_) {
       if (t.site.line != site.line)
         fail("threads of one block wait at different barriers: " + where(t.site) + ", " +
@@ -168,6 +211,7 @@ void Block::barrier(const Site& site) {
     }
   }
   g_thread->fiber->switch_to(g_scheduler);
+  tsan_acquire(token);
 }
 
 uint64_t Block::exchange(unsigned mask, uint64_t give, unsigned source, WarpOp op,
@@ -179,13 +223,17 @@ uint64_t Block::exchange(unsigned mask, uint64_t give, unsigned source, WarpOp o
   wait_at(site, mask);
   me.give = give;
   me.source = source;
-  unsigned& arrived = arrived_lanes_[me.warp][mask];
-  arrived |= 1u << me.lane;
-  if (arrived == mask) {  // the last lane serves all
-    arrived = 0;
+  Meeting& lanes = lanes_[me.warp][mask];
+  void* const token = lanes.token();
+  tsan_release(token);
+  lanes.arrived |= 1u << me.lane;
+  if (lanes.arrived == mask) {  // the last lane serves all
+    lanes.arrived = 0;
+    ++lanes.phase;
     serve_lanes(me.warp, mask, op, site);
   }
   me.fiber->switch_to(g_scheduler);
+  tsan_acquire(token);
   return me.got;
 }
 
@@ -233,6 +281,7 @@ void Block::enter(Thread& t) {
   t.state = State::running;
   g_thread = &t;
   threadIdx = t.index;
+  tsan_switch(t.tsan);
 }
 
 void Block::wait_at(const Site& site, unsigned mask) {
@@ -245,8 +294,9 @@ void Block::wait_at(const Site& site, unsigned mask) {
 Thread* Block::take_ready() {
   size_t pick = 0;
   if (shuffled()) {
-    if (random() % 64 == 0 || phase_ != ranked_phase_) rank_ = drawn_order<unsigned>(rank_.size());
-    ranked_phase_ = phase_;
+    if (random() % 64 == 0 || meeting_.phase != ranked_phase_)
+      rank_ = drawn_order<unsigned>(rank_.size());
+    ranked_phase_ = meeting_.phase;
     pick = random() % ready_.size();
     for (size_t i = 0; i < ready_.size(); ++i)
       if (rank_[ready_[i]->warp] < rank_[ready_[pick]->warp]) pick = i;
@@ -267,23 +317,43 @@ std::string Block::describe_stuck() const {
   return text;
 }
 
+// What went wrong in it.
+std::string run_block(dim3 extent, const std::function<void()>& body,
+                      std::unique_ptr<Block>* block) {
+  tsan_switch(g_root);
+  const TsanIgnore ignore;
+  *block = std::make_unique<Block>(extent, body);
+  g_block = block->get();
+  try {
+    g_block->run();
+  } catch (const DeviceFault& fault) {
+    g_block->release_waiting();
+    tsan_switch(g_root);
+    return fault.what();
+  }
+  return {};
+}
+
 void run_grid(dim3 grid, dim3 extent, const std::function<void()>& body) {
   g_free.reserve(1024);
   blockDim = extent;
   gridDim = grid;
+  const TsanIgnore ignore;
+  void* const caller = tsan_current();
+  g_root = tsan_create();
   for (uint64_t i : drawn_order<uint64_t>(uint64_t{grid.x} * grid.y * grid.z)) {
     blockIdx = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
                 static_cast<unsigned>(i / grid.x / grid.y)};
-    auto block = std::make_unique<Block>(extent, body);
-    g_block = block.get();
-    try {
-      block->run();
-    } catch (const DeviceFault& fault) {
-      g_free.clear();
-      g_abandoned.push_back(std::move(block));
-      throw DeviceFault(std::string(fault.what()) + " (block " + std::to_string(i) + ")");
-    }
+    std::unique_ptr<Block> block;
+    const std::string fault = run_block(extent, body, &block);
+    tsan_switch(caller);
+    tsan_acquire(&g_ended);
+    if (fault.empty()) continue;
+    g_free.clear();
+    g_abandoned.push_back(std::move(block));
+    throw DeviceFault(fault + " (block " + std::to_string(i) + ")");
   }
+  tsan_destroy(g_root);
 }
 
 bool fits(const cudaLaunchConfig_t& c) {
@@ -310,14 +380,21 @@ cudaError_t enqueue_grid(const cudaLaunchConfig_t& config, std::function<void()>
       [=] { run_grid(grid, block, thread_body); }, pointers);
 }
 
-void block_barrier(const Site& site) { g_block->barrier(site); }
+void block_barrier(const Site& site) {
+  const TsanIgnore ignore;
+  g_block->barrier(site);
+}
 
 uint64_t warp_exchange(unsigned mask, uint64_t give, unsigned source, WarpOp op, const Site& site) {
+  const TsanIgnore ignore;
   return g_block->exchange(mask, give, source, op, site);
 }
 
 unsigned lane() { return g_thread->lane; }
 
-void* shared_memory(const void* key, size_t bytes) { return g_block->shared(key, bytes); }
+void* shared_memory(const void* key, size_t bytes) {
+  const TsanIgnore ignore;
+  return g_block->shared(key, bytes);
+}
 
 }  // namespace sim

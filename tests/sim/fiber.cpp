@@ -26,13 +26,20 @@ sim_switch:
 
 }  // namespace
 
-Fiber::Fiber(void (*main)()) : bytes_(kStackBytes), is_scheduler_(false) {
-  void* const stack =
-      mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  stack_ = stack;
-  void** top =
-      static_cast<void**>(stack) + kStackBytes / sizeof(void*) - 3;  // a zero return address above
-  *--top = reinterpret_cast<void*>(main);
+Fiber::Fiber(void (*main)()) : main_(main), bytes_(kStackBytes), is_scheduler_(false) {
+  stack_ = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  prepare();
+}
+
+void Fiber::renew() {
+  fresh_pages(const_cast<void*>(stack_), kStackBytes);
+  prepare();
+}
+
+void Fiber::prepare() {
+  void** top = static_cast<void**>(const_cast<void*>(stack_)) + kStackBytes / sizeof(void*) -
+               3;  // a zero return address above
+  *--top = reinterpret_cast<void*>(main_);
   sp_ = top - 6;  // six registers
 }
 

@@ -15,10 +15,15 @@ class Fiber {
 
   // Goes on at `to`; returns when something switches back to this one.
   void switch_to(Fiber& to);
+  // For a fiber whose `main` will not go on: starts it anew, on pages that nobody has touched.
+  void renew();
   // First call on a new fiber: tells ASan that the switch from `scheduler` is done.
   static void arrived(Fiber& scheduler);
 
  private:
+  void prepare();
+
+  void (*main_)() = nullptr;
   void* sp_ = nullptr;
   const void* stack_ = nullptr;
   size_t bytes_ = 0;

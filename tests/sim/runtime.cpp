@@ -352,7 +352,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s) {
     copies[node.get()] = copy;
   }
   for (const auto& [original, copy] : copies) s->waits.push_back(copy);
-  error = sim::enqueue(s, "graph end", [] {});
+  error = sim::enqueue(s, "graph end", [] { sim::hang_if_asked(); });
   exec->last = s->last;
   return error;
 }

@@ -31,7 +31,9 @@ struct Settings {
   int driver = -1;  // version of CUDA that the driver is for; -1: that of the headers
   int64_t cudnn = -1, cublas = -1;  // versions; -1: those of the headers
   Failure failure;
-  std::string counts_file;  // where counts() are written when the process ends
+  int hang = 0;  // the end of the nth graph that is launched never comes; 0: none
+  // Where counts() are written: when the process ends, and at every call since the device was lost.
+  std::string counts_file;
 };
 
 // Forgets queued work, memory, handles, reports and counts: those from before are dead.
@@ -39,7 +41,7 @@ void reset(const Settings& settings);
 Settings settings_from(const std::string& text);  // of FT_SIM; throws std::runtime_error
 
 // Calls by name since the last reset; also "kernels", "copies of pageable memory", "blocks of memory" and
-// "bytes of memory" (both alive now), "handles" (streams, events, graphs, libraries alive now).
+// "bytes of memory" (both alive now), "calls of a lost device", "handles" (streams, events, graphs, libraries alive now).
 std::map<std::string, int64_t> counts();
 
 // Misuse of the device: wrong arguments, bytes past the end of a block, work that was never joined. A report ends
