@@ -78,7 +78,7 @@ TEST_F(Ftrun, self_test_of_every_command_refuses_weights_that_were_changed) {
       {"predict", image, "--weights", file},
       {"explain", image, "--weights", file, "--out", *dir / "no.png"},
       {"evaluate", "--weights", file, "--data", data, "--print", "none"},
-      {"finetune", "--weights", file, "--data", data, "--out", *dir / "no", "--epochs", "1",
+      {"finetune", "--weights", file, "--data", data, "--out", *dir / "untested", "--epochs", "1",
        "--print", "none"}};
   for (std::vector<std::string> command : commands) {
     expect_error(ftrun(command), 2, "2331", "scaled.h5");
