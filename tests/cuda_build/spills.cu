@@ -12,7 +12,8 @@ __global__ void BOUNDS many_values_kernel(const float* x, float* y) {
 #pragma unroll
   for (int turn = 0; turn < 3; ++turn)
 #pragma unroll
-    for (int i = 0; i < 96; ++i) values[i] = values[i] * values[(i + 41) % 96] + values[(i + 7) % 96];
+    for (int i = 0; i < 96; ++i)
+      values[i] = values[i] * values[(i + 41) % 96] + values[(i + 7) % 96];
 #pragma unroll
   for (int i = 0; i < 96; ++i) y[i * 1024 + threadIdx.x] = values[i];
 }
