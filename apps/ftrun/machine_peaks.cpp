@@ -115,6 +115,14 @@ Peaks merge_peaks(const Peaks& before, const Peaks& after) {
   return merged;
 }
 
+std::string peaks_source(const Peaks& peaks) {
+  constexpr double kDisturbed = 0.1;
+  if (peaks.seconds == 0) return "given";
+  return fmt::format(
+      "measured before and after in {:.2f} s, {:.0f} % apart{}", peaks.seconds, 100 * peaks.apart,
+      peaks.apart > kDisturbed ? ": disturbed by other processes; measure again" : "");
+}
+
 Peaks parse_peaks(const std::string& text) {
   Peaks peaks;
   const char* at = text.data();

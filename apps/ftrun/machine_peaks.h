@@ -25,6 +25,9 @@ Peaks measure_peaks(Backend& backend, StreamRef s, bool tf32);
 
 // Two measurements of one device as one: the faster of each figure, and how far they were apart.
 Peaks merge_peaks(const Peaks& before, const Peaks& after);
+// "given", or "measured before and after in 2.50 s, 15 % apart: disturbed by other processes; measure again", the latter
+// part from 10 % on.
+std::string peaks_source(const Peaks& peaks);
 
 // "f32,bf16,memory" in GFLOP/s, GFLOP/s and GB/s. Throws Error 2003.
 Peaks parse_peaks(const std::string& text);

@@ -13,8 +13,6 @@
 namespace ft::app {
 namespace {
 
-constexpr double kDisturbed = 0.1;  // two measurements of the peaks further apart than this
-
 // The faster half of some times, at least one: a neighbour on the machine only ever slows a step down.
 std::vector<bool> faster_half(const std::vector<double>& seconds) {
   std::vector<size_t> order(seconds.size());
@@ -69,15 +67,6 @@ std::string figures(const Row& row, double step) {
 
 constexpr const char* kFigures = "        ms    share     GFLOP  GFLOP/s    GB/s  predicted  ratio";
 
-// Where the peaks come from, and whether to believe them.
-std::string source_of(const Peaks& peaks) {
-  if (peaks.seconds == 0) return "given";
-  const bool disturbed = peaks.apart > kDisturbed;
-  return fmt::format("measured before and after in {:.2f} s, {:.0f} % apart{}", peaks.seconds,
-                     100 * peaks.apart,
-                     disturbed ? ": disturbed by other processes; measure again" : "");
-}
-
 std::string header_text(const ProfileReport& r) {
   const ProfileSubject& s = r.subject;
   std::string text =
@@ -85,7 +74,7 @@ std::string header_text(const ProfileReport& r) {
                   s.width, s.precision, s.freeze.empty() ? "" : ", " + s.freeze, s.device);
   text += fmt::format("peaks         {:.1f} GFLOP/s in f32, ", r.peaks.f32 / 1e9);
   if (r.peaks.bf16 > 0) text += fmt::format("{:.1f} in bf16, ", r.peaks.bf16 / 1e9);
-  text += fmt::format("{:.1f} GB/s ({})\n", r.peaks.memory / 1e9, source_of(r.peaks));
+  text += fmt::format("{:.1f} GB/s ({})\n", r.peaks.memory / 1e9, peaks_source(r.peaks));
   text += fmt::format("machine load  {:.2f} before; figures are worth most where it is near 0\n",
                       s.load);
   if (!r.kernels.empty()) text += fmt::format("kernels       {}\n", r.kernels);
