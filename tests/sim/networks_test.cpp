@@ -121,14 +121,5 @@ TEST_F(SlowNetworksTest, heads_train_on_stored_features_as_on_cpu_and_ref) {
   expect_same("alexnet-tv", kHead, {"cpu", "ref"});
   expect_same("resnet50", kHead, {"ref"});
 }
-
-TEST_F(SlowNetworksTest, bf16_is_near_f32) {
-  Args bf16 = kHead;
-  bf16.insert(bf16.end(), {"--precision", "bf16"});
-  for (const std::string model : {"alexnet-tv", "resnet50"})
-    expect_near(train("cuda", model, bf16), train("cpu", model, kHead), model, {2e-2, 2e-2, 1e-1},
-                model.c_str());
-}
-
 }  // namespace
 }  // namespace ft::test
